@@ -1,0 +1,329 @@
+//! The segment that is being appended to. Nothing else ever writes a segment file.
+
+use std::io;
+use std::sync::Arc;
+
+use super::file::SegmentFile;
+use super::sealed::{Extent, Mark, SegmentFacts};
+use crate::codec::{CodecError, Encoder, FrameEnd};
+use crate::format::checksum::ObjectDigest;
+use crate::format::entry::{ENTRY_HEADER_BYTES, EntryFlags, EntryHeader, EntryKind, PAYLOAD_BYTES_MAX};
+use crate::format::meta::Meta;
+use crate::format::segment_header::{ENTRIES_AT, SegmentHeader};
+use crate::format::state_slot::StateSlot;
+use crate::id::Seqno;
+use crate::seal::SealReason;
+
+/// How far the time of a batch's first line may be from the clock before the clock is taken instead: a line with a wrong
+/// clock must not choose the partition.
+const LINE_TIME_TOLERANCE_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// One batch: the lines of one body.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    /// The lines as they shall stand in the object, each ended by a line feed. Empty if the body left none.
+    pub lines: &'a [u8],
+    /// How many records the lines hold.
+    pub records: u32,
+    /// Time of the first line, Unix time in milliseconds, if it has one that can be read.
+    pub first_line_ms: Option<i64>,
+    /// Length of the body in bytes.
+    pub body_bytes: u32,
+    /// Hash of the body as received.
+    pub body_hash: u64,
+    /// What else the entry carries.
+    pub meta: &'a Meta,
+    /// Whether the last line is the end of the stream.
+    pub end: bool,
+}
+
+/// An append that did not happen. Nothing of the batch is in the spool; numbers were not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The batch is larger than an entry can be. Appending it again cannot work.
+    #[error("a batch of {0} bytes is larger than an entry can be ({PAYLOAD_BYTES_MAX} bytes)")]
+    TooLarge(usize),
+    /// The write failed; the file was cut back to its last good end, and the next append begins a new frame.
+    #[error("could not write to the spool: {0}")]
+    Write(#[source] io::Error),
+    /// The write failed, and so did cutting the file back: nothing may be appended behind it. The spool has to be rolled.
+    #[error("could not write to the spool, nor cut back what was half written: {0}")]
+    Stuck(#[source] io::Error),
+    /// Compression failed; the next append begins a new frame.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+}
+
+/// The state of the file that is appended to.
+pub(crate) struct ActiveSegment {
+    pub(crate) header: SegmentHeader,
+    file: Arc<dyn SegmentFile>,
+    slot: StateSlot,
+    /// Offset behind the last good entry.
+    end: u64,
+    /// Set when bytes behind `end` could not be cut off.
+    stuck: bool,
+    next_seq: Seqno,
+    totals: Totals,
+    digest: ObjectDigest,
+    /// What completes the frame that is open at `end`.
+    open_frame: Option<FrameEnd>,
+    frame_ends: Vec<(u64, FrameEnd)>,
+}
+
+/// Sums over the entries of the active segment.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Totals {
+    pub entries: u64,
+    pub records: u64,
+    pub raw_bytes: u64,
+    /// When the first entry was appended, by the caller's clock.
+    pub first_append_ms: Option<i64>,
+    /// Time of the first entry with a record.
+    pub partition_ms: Option<i64>,
+    pub ended: bool,
+    pub platform_drops: (u64, u64),
+}
+
+impl ActiveSegment {
+    /// Writes the header and the first state slot of a new file.
+    pub(crate) fn create(file: Arc<dyn SegmentFile>, header: SegmentHeader, slot: StateSlot) -> io::Result<Self> {
+        let mut bytes = vec![0; usize::try_from(ENTRIES_AT).expect("512")];
+        let slot = StateSlot { generation: 1, ..slot };
+        let head = header.encode();
+        bytes[..head.len()].copy_from_slice(&head);
+        let slot_at = usize::try_from(StateSlot::offset(slot.generation)).expect("within the header");
+        let slot_bytes = slot.encode(header.salt);
+        bytes[slot_at..slot_at + slot_bytes.len()].copy_from_slice(&slot_bytes);
+        file.write_all_at(&bytes, 0)?;
+        Ok(Self {
+            next_seq: header.first_seq,
+            header,
+            file,
+            slot,
+            end: ENTRIES_AT,
+            stuck: false,
+            totals: Totals::default(),
+            digest: ObjectDigest::new(),
+            open_frame: None,
+            frame_ends: Vec::new(),
+        })
+    }
+
+    pub(crate) fn next_seq(&self) -> Seqno {
+        self.next_seq
+    }
+
+    pub(crate) fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    pub(crate) fn slot(&self) -> &StateSlot {
+        &self.slot
+    }
+
+    /// Length of the file, in bytes.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.end
+    }
+
+    /// Length that the object has so far, without the end of its open frame.
+    pub(crate) fn object_bytes(&self) -> u64 {
+        self.digest.bytes()
+    }
+
+    /// Writes a state slot in place.
+    pub(crate) fn update_slot(&mut self, change: impl FnOnce(&mut StateSlot)) -> io::Result<()> {
+        let mut slot = self.slot;
+        change(&mut slot);
+        slot.generation += 1;
+        slot.next_seq = self.next_seq;
+        self.file.write_all_at(&slot.encode(self.header.salt), StateSlot::offset(slot.generation))?;
+        self.slot = slot;
+        Ok(())
+    }
+
+    pub(crate) fn count_platform_drops(&mut self, records: u64, bytes: u64) {
+        let drops = &mut self.totals.platform_drops;
+        *drops = (drops.0.saturating_add(records), drops.1.saturating_add(bytes));
+    }
+
+    /// Appends a batch with one write. `scratch` is reused from append to append.
+    pub(crate) fn append(
+        &mut self,
+        encoder: &mut Encoder,
+        scratch: &mut Vec<u8>,
+        batch: &Batch<'_>,
+        now_ms: i64,
+    ) -> Result<(), AppendError> {
+        let Ok(raw_bytes) = u32::try_from(batch.lines.len()) else {
+            return Err(AppendError::TooLarge(batch.lines.len()));
+        };
+        let (meta_bytes, encoded) = encode_body(encoder, scratch, batch)?;
+        let flags = EntryFlags {
+            starts_frame: encoded.starts_frame,
+            ends_frame: encoded.ends_frame,
+            end: batch.end,
+            resolves: batch.meta.resolves.is_some(),
+        };
+        let header = EntryHeader {
+            kind: EntryKind::Data,
+            flags,
+            meta_bytes,
+            payload_bytes: 0,
+            raw_bytes,
+            body_bytes: batch.body_bytes,
+            count: batch.records,
+            first_seq: self.next_seq,
+            time_ms: time_of(batch, now_ms),
+            body_hash: batch.body_hash,
+            payload_crc: 0,
+        };
+        let at = self.end;
+        let payload_at = match self.write_entry(header, scratch) {
+            Ok(payload_at) => payload_at,
+            Err(error) => {
+                // What was not written is part of the context's history.
+                encoder.abandon_frame();
+                return Err(error);
+            }
+        };
+        self.account(at, &header, &scratch[payload_at..], encoder, now_ms);
+        Ok(())
+    }
+
+    /// Notes why the segment ends. If that fails nothing is lost: an adopter will call the reason `adoption`.
+    pub(crate) fn close(&mut self, reason: SealReason, scratch: &mut Vec<u8>, now_ms: i64) {
+        let drops = self.totals.platform_drops;
+        let meta =
+            Meta { seal_reason: Some(reason), platform_drops: (drops != (0, 0)).then_some(drops), ..Meta::default() };
+        scratch.clear();
+        scratch.resize(ENTRY_HEADER_BYTES, 0);
+        meta.encode(scratch);
+        let header = EntryHeader {
+            kind: EntryKind::Close,
+            flags: EntryFlags::default(),
+            meta_bytes: u16::try_from(scratch.len() - ENTRY_HEADER_BYTES).expect("bounded by META_BYTES_MAX"),
+            payload_bytes: 0,
+            raw_bytes: 0,
+            body_bytes: 0,
+            count: 0,
+            first_seq: self.next_seq,
+            time_ms: now_ms,
+            body_hash: 0,
+            payload_crc: 0,
+        };
+        // Ignored on purpose: see above.
+        let _ = self.write_entry(header, scratch);
+    }
+
+    /// Completes the header in front of meta and payload and writes all three. Returns where the payload begins.
+    fn write_entry(&mut self, mut header: EntryHeader, entry: &mut [u8]) -> Result<usize, AppendError> {
+        if self.stuck {
+            return Err(AppendError::Stuck(io::Error::other("an earlier write could not be undone")));
+        }
+        let payload_at = ENTRY_HEADER_BYTES + usize::from(header.meta_bytes);
+        let payload_bytes = entry.len() - payload_at;
+        header.payload_bytes = u32::try_from(payload_bytes)
+            .ok()
+            .filter(|bytes| *bytes <= PAYLOAD_BYTES_MAX)
+            .ok_or(AppendError::TooLarge(payload_bytes))?;
+        header.payload_crc = self.header.salt.crc32c(&[&entry[payload_at..]]);
+        let head = header.encode(self.header.salt, &entry[ENTRY_HEADER_BYTES..payload_at]);
+        entry[..ENTRY_HEADER_BYTES].copy_from_slice(&head);
+        if let Err(error) = self.file.write_all_at(entry, self.end) {
+            return Err(self.cut_back(error));
+        }
+        self.end += entry.len() as u64;
+        Ok(payload_at)
+    }
+
+    fn cut_back(&mut self, error: io::Error) -> AppendError {
+        match self.file.truncate(self.end) {
+            Ok(()) => AppendError::Write(error),
+            Err(_) => {
+                self.stuck = true;
+                AppendError::Stuck(error)
+            }
+        }
+    }
+
+    /// Takes a written entry into the sums. Nothing here can fail: the entry is durable.
+    fn account(&mut self, at: u64, header: &EntryHeader, payload: &[u8], encoder: &Encoder, now_ms: i64) {
+        if header.flags.starts_frame
+            && let Some(frame_end) = self.open_frame.take()
+        {
+            self.digest.update(frame_end.as_slice());
+            self.frame_ends.push((at, frame_end));
+        }
+        self.digest.update(payload);
+        self.open_frame = encoder.frame_end();
+        self.next_seq = header.next_seq();
+        let totals = &mut self.totals;
+        totals.entries += 1;
+        totals.records += u64::from(header.count);
+        totals.raw_bytes += u64::from(header.raw_bytes);
+        totals.first_append_ms.get_or_insert(now_ms);
+        if header.count > 0 {
+            totals.partition_ms.get_or_insert(header.time_ms);
+            totals.ended = header.flags.end;
+        }
+    }
+
+    /// The facts and the bytes of the object that this segment is, if it holds a record.
+    pub(crate) fn sealed(&self, reason: SealReason) -> Option<(SegmentFacts, Extent)> {
+        let totals = &self.totals;
+        let partition_ms = totals.partition_ms?;
+        let (mut digest, mut frame_ends) = (self.digest, self.frame_ends.clone());
+        if let Some(frame_end) = self.open_frame {
+            digest.update(frame_end.as_slice());
+            frame_ends.push((self.end, frame_end));
+        }
+        let facts = SegmentFacts {
+            spool: self.header.spool,
+            segment: self.header.segment,
+            first: self.header.first_seq,
+            last: Seqno(self.next_seq.0 - 1),
+            records: totals.records,
+            raw_bytes: totals.raw_bytes,
+            object_bytes: digest.bytes(),
+            digest: digest.value(),
+            partition_ms,
+            codec: self.header.codec,
+            line_format: self.header.line_format,
+            reason,
+            mark: if totals.ended { Mark::End } else { Mark::Whole },
+            platform_drops: totals.platform_drops,
+        };
+        let extent = Extent {
+            file: Arc::clone(&self.file),
+            salt: self.header.salt,
+            start: ENTRIES_AT,
+            end: self.end,
+            frame_ends,
+        };
+        Some((facts, extent))
+    }
+}
+
+/// Lays out room for the header, the meta and the compressed lines.
+fn encode_body(
+    encoder: &mut Encoder,
+    scratch: &mut Vec<u8>,
+    batch: &Batch<'_>,
+) -> Result<(u16, crate::codec::Encoded), AppendError> {
+    scratch.clear();
+    scratch.resize(ENTRY_HEADER_BYTES, 0);
+    batch.meta.encode(scratch);
+    let meta_bytes = u16::try_from(scratch.len() - ENTRY_HEADER_BYTES).expect("bounded by META_BYTES_MAX");
+    let encoded = encoder.encode(batch.lines, scratch)?;
+    Ok((meta_bytes, encoded))
+}
+
+fn time_of(batch: &Batch<'_>, now_ms: i64) -> i64 {
+    batch
+        .first_line_ms
+        .filter(|line_ms| line_ms.abs_diff(now_ms) <= LINE_TIME_TOLERANCE_MS.unsigned_abs())
+        .unwrap_or(now_ms)
+}
