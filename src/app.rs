@@ -1,0 +1,355 @@
+//! Puts the parts together and starts them in the order that costs the function least.
+//!
+//! Before the first `next`, only what must be: the listener, the registration, our own spool directory, the last request
+//! id of an earlier life, the subscription. Behind it: the manifest, adoption, the store.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use spool::{Labeler, Orphan, Spool, SpoolConfig, SpoolId, find_orphans};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+
+use crate::config::{Config, ConfigErrors, Delivery, StoreSettings};
+use crate::deadline::now_ms;
+use crate::identity;
+use crate::intake::{Attribution, Intake, Outputs, SharedSpool, lock};
+use crate::lifecycle::drain_policy::DrainStrategy;
+use crate::lifecycle::{Ended, Lifecycle, next_event};
+use crate::runtime_api::client::{ApiError, Client, Subscription};
+use crate::runtime_api::event::{EventType, ExtensionId, NextEvent};
+use crate::telemetry::listener::Listener;
+use crate::upload::outbox::Outbox;
+use crate::upload::outgoing::{LINE_FORMAT_JSON, labeler};
+use crate::upload::queue::Queue;
+use crate::upload::store::ObjectStore;
+use crate::upload::store::file::FileStore;
+use crate::upload::store::s3::S3Store;
+use crate::upload::uploader::Uploader;
+
+/// Bytes of an orphan's last segment that may be read before the first `next`.
+const TAIL_BYTES_MAX: u64 = 8 * 1024 * 1024;
+const REGISTER_PAUSES_MS: [u64; 5] = [50, 100, 200, 400, 1_000];
+const SUBSCRIBE_PAUSES_MS: [u64; 3] = [200, 400, 900];
+
+/// How the process ends. Any other way is `Extension.Crash` for the function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// The environment has ended.
+    Ok,
+    /// The operator asked that bad settings fail the init.
+    BadSettings,
+}
+
+/// Runs the extension until its environment ends. `name` is the name of the executable file.
+pub async fn run(config: Config, errors: ConfigErrors, name: &str) -> Exit {
+    let client = Client::new(config.runtime_api.as_deref().unwrap_or("127.0.0.1:9001"));
+    if !errors.is_empty() {
+        crate::warn!("Bad settings: {errors}");
+    }
+    if config.strict && !errors.is_empty() {
+        return fail_init(&client, name, &errors).await;
+    }
+    if !config.enabled {
+        crate::info!("Switched off by LOGSPOOL_ENABLED.");
+        return idle(&client, name).await;
+    }
+    let Some(delivery) = config.delivery.clone() else {
+        crate::warn!("No usable LOGSPOOL_DESTINATION is set; no logs are collected.");
+        return idle(&client, name).await;
+    };
+    let Some(store) = make_store(delivery.store.clone()) else {
+        return idle(&client, name).await;
+    };
+    match prepare(&config, delivery, store, &client, name).await {
+        Ok(mut extension) => {
+            let ended = extension.lifecycle.run().await;
+            extension.finish(ended);
+            Exit::Ok
+        }
+        Err(Unprepared::Registered(id)) => idle_registered(&client, &id).await,
+        Err(Unprepared::NotRegistered) => sleep_until_killed().await,
+    }
+}
+
+/// Why the extension could not be made ready.
+enum Unprepared {
+    /// It runs, and does nothing.
+    Registered(ExtensionId),
+    /// The platform does not want it.
+    NotRegistered,
+}
+
+struct Extension {
+    lifecycle: Lifecycle,
+    intake: Arc<Intake>,
+    spool: SharedSpool,
+    uploader: Uploader,
+}
+
+async fn prepare(
+    config: &Config,
+    delivery: Delivery,
+    store: Arc<dyn ObjectStore>,
+    client: &Client,
+    name: &str,
+) -> Result<Extension, Unprepared> {
+    let listener = Listener::bind(config.listener).await;
+    let id =
+        register(client, name, &[EventType::Invoke, EventType::Shutdown]).await.ok_or(Unprepared::NotRegistered)?;
+    let listener = listener.map_err(|error| {
+        crate::warn!("error={error:?} No telemetry port is to be had; no logs are collected.");
+        Unprepared::Registered(id.clone())
+    })?;
+    let label = labeler(delivery.keys.clone());
+    let spool = make_spool(config, Arc::clone(&label)).ok_or_else(|| Unprepared::Registered(id.clone()))?;
+    let own = spool.id();
+    let orphans = orphans_of(&config.spool_root, own);
+    let in_force = orphans.iter().rev().find_map(|orphan| orphan.last_request_id(TAIL_BYTES_MAX));
+    let spool: SharedSpool = Arc::new(Mutex::new(spool));
+
+    let (sealed_sender, sealed) = mpsc::unbounded_channel();
+    let (orphan_sender, orphan_receiver) = mpsc::unbounded_channel();
+    let (observed_sender, observed) = mpsc::unbounded_channel();
+    let outputs = Outputs { sealed: sealed_sender, orphans: orphan_sender.clone(), observed: observed_sender };
+    let mut seal = config.seal;
+    if config.drain.strategy == DrainStrategy::End {
+        seal.invocations = seal.invocations.or(std::num::NonZeroU32::new(1));
+    }
+    let intake = Arc::new(Intake::new(Arc::clone(&spool), config.types, seal, Attribution::restore(in_force), outputs));
+
+    let port = listener.port();
+    tokio::spawn(listener.serve(Arc::clone(&intake) as _));
+    subscribe(client, &id, config, port).await;
+
+    let outbox = Outbox::new(Arc::clone(&spool), delivery.keys, config.function.version.clone());
+    let rng = fastrand::Rng::with_seed(identity::random_u64());
+    let uploader = Uploader::new(store, outbox, Queue::new(delivery.retry), rng);
+    tokio::spawn(uploader.clone().run());
+    tokio::spawn(hand_over(sealed, uploader.clone()));
+    for orphan in orphans {
+        let _ = orphan_sender.send(orphan);
+    }
+    // Behind the first `next`, which the lifecycle calls as soon as it is polled.
+    tokio::spawn(open_manifest(Arc::clone(&spool)));
+    tokio::spawn(adopt(orphan_receiver, label, uploader.clone()));
+
+    let seal_invocations = seal.invocations.map(std::num::NonZeroU32::get);
+    let lifecycle = Lifecycle::new(
+        client.clone(),
+        id,
+        Arc::clone(&intake),
+        uploader.clone(),
+        observed,
+        config.drain,
+        seal_invocations,
+    );
+    Ok(Extension { lifecycle, intake, spool, uploader })
+}
+
+impl Extension {
+    fn finish(self, ended: Ended) {
+        let (stored, uploaded) = (self.intake.totals(), self.uploader.totals());
+        let waiting = self.uploader.waiting();
+        crate::info!(
+            "records={} bodies={} raw_bytes={} refused={} delivered={} bytes={} failed_attempts={} waiting={waiting} held={} Ended: {ended:?}.",
+            stored.records,
+            stored.bodies,
+            stored.raw_bytes,
+            stored.refused_bodies,
+            uploaded.delivered,
+            uploaded.bytes,
+            uploaded.failed_attempts,
+            self.lifecycle.held(),
+        );
+        if waiting > 0 {
+            crate::warn!(
+                "waiting={waiting} Not everything was delivered; it stays in the spool for the next process on this disk."
+            );
+        }
+        // The listener's task still holds the spool: what it stores from here on stays for an adopter.
+        let empty = lock(&self.spool).remove_if_empty();
+        if let Err(error) = empty {
+            crate::debug!("error={error:?} The empty spool directory could not be removed.");
+        }
+    }
+}
+
+/// Registers, for as long as it may help. `None` if the platform refuses for good.
+async fn register(client: &Client, name: &str, events: &[EventType]) -> Option<ExtensionId> {
+    let mut pauses = REGISTER_PAUSES_MS.into_iter();
+    loop {
+        let error = match client.register(name, events).await {
+            Ok(id) => return Some(id),
+            Err(error) => error,
+        };
+        if error.is_invalid_event_type() && events.contains(&EventType::Invoke) {
+            // Lambda Managed Instances take no extension that wants INVOKE.
+            return Box::pin(register(client, name, &[EventType::Shutdown])).await;
+        }
+        match pauses.next().filter(|_| error.may_pass()) {
+            Some(pause_ms) => tokio::time::sleep(Duration::from_millis(pause_ms)).await,
+            None => {
+                crate::warn!(
+                    "error={:?} The platform did not register this extension; no logs are collected.",
+                    error.to_string()
+                );
+                return None;
+            }
+        }
+    }
+}
+
+/// Subscribes. Without a subscription the extension runs on: it still delivers what earlier lives left.
+async fn subscribe(client: &Client, id: &ExtensionId, config: &Config, port: u16) {
+    let mut pauses = SUBSCRIBE_PAUSES_MS.into_iter();
+    loop {
+        let result: Result<_, ApiError> = client.subscribe(id, config.types, config.buffering, port).await;
+        let error = match result {
+            Ok(Subscription::Active(version)) => {
+                crate::info!("schema={version} port={port} Subscribed to telemetry.");
+                return;
+            }
+            Ok(Subscription::NotSupported) => {
+                crate::warn!("There is no Telemetry API here; no logs are collected.");
+                return;
+            }
+            Err(error) => error,
+        };
+        match pauses.next().filter(|_| error.may_pass()) {
+            Some(pause_ms) => tokio::time::sleep(Duration::from_millis(pause_ms)).await,
+            None => {
+                crate::warn!(
+                    "error={:?} The platform refused the subscription; no logs are collected.",
+                    error.to_string()
+                );
+                return;
+            }
+        }
+    }
+}
+
+fn make_spool(config: &Config, label: Labeler) -> Option<Spool> {
+    let spool_config = SpoolConfig {
+        root: config.spool_root.clone(),
+        compression: config.compression,
+        line_format: LINE_FORMAT_JSON,
+        label,
+    };
+    let now_ms = now_ms();
+    Spool::create(spool_config, identity::fresh(now_ms), now_ms)
+        .map_err(|error| {
+            crate::warn!("error={:?} There is no place for the spool; no logs are collected.", error.to_string())
+        })
+        .ok()
+}
+
+fn orphans_of(root: &Path, own: SpoolId) -> Vec<Orphan> {
+    let found = match find_orphans(root, own) {
+        Ok(found) => found,
+        Err(error) => {
+            crate::warn!("error={error:?} The spool directory could not be listed; nothing is adopted.");
+            return Vec::new();
+        }
+    };
+    for (spool, error) in found.unreadable {
+        crate::warn!("spool={spool} error={error:?} A spool of an earlier life could not be opened.");
+    }
+    found.orphans
+}
+
+/// Makes the store. Cheap: no network, no TLS, no credentials before the first upload.
+fn make_store(settings: StoreSettings) -> Option<Arc<dyn ObjectStore>> {
+    match settings {
+        StoreSettings::File(path) => Some(Arc::new(FileStore::new(path))),
+        StoreSettings::S3(settings, credentials) => match S3Store::new(*settings, credentials) {
+            Ok(store) => Some(Arc::new(store)),
+            Err(error) => {
+                crate::warn!("LOGSPOOL_DESTINATION cannot be used: {error}; no logs are collected.");
+                None
+            }
+        },
+    }
+}
+
+/// Hands sealed segments to the uploader.
+async fn hand_over(mut sealed: UnboundedReceiver<spool::SealedSegment>, uploader: Uploader) {
+    while let Some(segment) = sealed.recv().await {
+        uploader.add(segment);
+    }
+}
+
+async fn open_manifest(spool: SharedSpool) {
+    lock(&spool).open_manifest();
+}
+
+/// Adopts spools on a thread of its own: their files are read whole, and nothing must wait for that.
+async fn adopt(mut orphans: UnboundedReceiver<Orphan>, label: Labeler, uploader: Uploader) {
+    while let Some(orphan) = orphans.recv().await {
+        let (sender, adopted) = tokio::sync::oneshot::channel();
+        let (id, label) = (orphan.id(), Arc::clone(&label));
+        let thread = std::thread::Builder::new().name("adopter".into());
+        let spawned: io::Result<_> = thread.spawn(move || sender.send(orphan.adopt(&label)).is_ok());
+        if let Err(error) = spawned {
+            crate::warn!("spool={id} error={error:?} No thread for adoption; the next life adopts.");
+            continue;
+        }
+        match adopted.await {
+            Ok(Ok(adopted)) => {
+                report_adoption(&adopted);
+                uploader.adopt(adopted);
+            }
+            Ok(Err(unknown_version)) => crate::warn!("{unknown_version}."),
+            Err(_) => crate::warn!("spool={id} Adoption panicked; the spool is left for the next life."),
+        }
+    }
+}
+
+fn report_adoption(adopted: &spool::Adopted) {
+    let (id, report) = (adopted.id(), adopted.report());
+    crate::info!(
+        "spool={id} objects={} records={} torn_bytes={} A spool of an earlier life was adopted.",
+        report.objects,
+        report.records,
+        report.torn_bytes
+    );
+    for hole in &report.holes {
+        crate::error!("spool={id} first={} last={} Records of an earlier life are damaged.", hole.first, hole.last);
+    }
+    for (segment, error) in &report.unreadable {
+        crate::warn!(
+            "spool={id} segment={segment} error={error:?} A file of an earlier life could not be read; it stays."
+        );
+    }
+}
+
+/// Registers for the last event only, so that invocations do not pass through here, and waits for it.
+async fn idle(client: &Client, name: &str) -> Exit {
+    match register(client, name, &[EventType::Shutdown]).await {
+        Some(id) => idle_registered(client, &id).await,
+        None => sleep_until_killed().await,
+    }
+}
+
+async fn idle_registered(client: &Client, id: &ExtensionId) -> Exit {
+    loop {
+        match next_event(client, id).await {
+            Some(NextEvent::Shutdown { .. }) | None => return Exit::Ok,
+            Some(_) => {}
+        }
+    }
+}
+
+/// An exit would be a crash of the function's environment.
+async fn sleep_until_killed() -> Exit {
+    std::future::pending().await
+}
+
+async fn fail_init(client: &Client, name: &str, errors: &ConfigErrors) -> Exit {
+    let Some(id) = register(client, name, &[EventType::Shutdown]).await else { return Exit::BadSettings };
+    if let Err(error) = client.init_error(&id, "Extension.ConfigInvalid", &errors.to_string()).await {
+        crate::warn!("error={:?} The init error could not be reported.", error.to_string());
+    }
+    Exit::BadSettings
+}

@@ -1,0 +1,498 @@
+//! All settings, read once, validated together. The only module that knows where they come from.
+//!
+//! A bad value never stops anything by itself: it falls back to its default, and one message names every variable, its
+//! value and the rule it breaks. `STRICT` turns that message into a failed init.
+
+mod destination;
+pub mod settings;
+mod value;
+mod vars;
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use destination::Destination;
+use settings::Setting;
+use spool::{Codec, Compression};
+use value::Rule;
+pub use vars::{Env, Vars};
+
+use crate::lifecycle::drain_policy::{DrainPolicy, DrainStrategy};
+use crate::lifecycle::seal_policy::SealPolicy;
+use crate::logging::Level;
+use crate::runtime_api::event::{Buffering, StreamTypes};
+use crate::telemetry::listener::{BODIES_IN_MEMORY_BYTES, ListenerSettings};
+use crate::upload::object_key::ObjectKeys;
+use crate::upload::retry::RetryPolicy;
+use crate::upload::store::credentials::{self, CredentialSource};
+use crate::upload::store::s3::S3Settings;
+
+/// What Lambda says of the function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionFacts {
+    /// Its name.
+    pub name: String,
+    /// `$LATEST` or a number.
+    pub version: String,
+    /// Its memory, in MB; `None` outside Lambda.
+    pub memory_mb: Option<u64>,
+}
+
+/// Where objects go, with everything that is needed to get there.
+#[derive(Debug, Clone)]
+pub enum StoreSettings {
+    /// A bucket.
+    S3(Box<S3Settings>, CredentialSource),
+    /// A directory.
+    File(PathBuf),
+}
+
+/// Everything that is needed to collect and deliver.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Where objects go.
+    pub store: StoreSettings,
+    /// How they are called.
+    pub keys: ObjectKeys,
+    /// When a failed upload is tried again.
+    pub retry: RetryPolicy,
+}
+
+/// All settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Off switch.
+    pub enabled: bool,
+    /// Bad settings fail the init.
+    pub strict: bool,
+    /// Where objects go; `None` if no destination is set, or none that can be used.
+    pub delivery: Option<Delivery>,
+    /// Streams that are shipped.
+    pub types: StreamTypes,
+    /// When a segment is sealed.
+    pub seal: SealPolicy,
+    /// When segments are uploaded.
+    pub drain: DrainPolicy,
+    /// How lines are compressed.
+    pub compression: Compression,
+    /// Where the spool lives.
+    pub spool_root: PathBuf,
+    /// How the platform batches telemetry.
+    pub buffering: Buffering,
+    /// The telemetry listener.
+    pub listener: ListenerSettings,
+    /// Least important own log line.
+    pub log: Level,
+    /// What Lambda says of the function.
+    pub function: FunctionFacts,
+    /// `host:port` of the platform's APIs; an emulator may put a scheme before and a path behind it.
+    pub runtime_api: Option<String>,
+}
+
+/// A setting that could not be used, with the value in force instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    variable: String,
+    value: Option<String>,
+    rule: Rule,
+    instead: Option<String>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.variable)?;
+        if let Some(value) = &self.value {
+            write!(f, "={value:?}")?;
+        }
+        write!(f, ": {}", self.rule)?;
+        if let Some(instead) = &self.instead {
+            write!(f, "; using {instead}")?;
+        }
+        Ok(())
+    }
+}
+
+/// All bad settings, told in one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors(Vec<ConfigError>);
+
+impl ConfigErrors {
+    /// Whether every setting was usable.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let errors: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&errors.join(" | "))
+    }
+}
+
+impl Config {
+    /// Reads every setting, then tells all errors at once.
+    pub fn read(vars: &dyn Vars) -> (Self, ConfigErrors) {
+        let mut reader = Reader { vars, errors: Vec::new() };
+        let config = reader.config();
+        reader.name_unknown();
+        (config, ConfigErrors(reader.errors))
+    }
+}
+
+struct Reader<'a> {
+    vars: &'a dyn Vars,
+    errors: Vec<ConfigError>,
+}
+
+impl Reader<'_> {
+    fn config(&mut self) -> Config {
+        let function = self.function();
+        Config {
+            enabled: self.required(&settings::ENABLED, value::switch),
+            strict: self.required(&settings::STRICT, value::switch),
+            delivery: self.delivery(&function),
+            types: self.required(&settings::TYPES, stream_types),
+            seal: self.seal(),
+            drain: self.drain(&function),
+            compression: self.compression(),
+            spool_root: self.required(&settings::DIR, absolute_path),
+            buffering: self.buffering(),
+            listener: self.listener(),
+            log: self.required(&settings::LOG, |text| value::word(&Level::ALL, text)),
+            runtime_api: self.given("AWS_LAMBDA_RUNTIME_API"),
+            function,
+        }
+    }
+
+    fn function(&self) -> FunctionFacts {
+        FunctionFacts {
+            name: self.given("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "unknown".into()),
+            version: self.given("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_else(|| "unknown".into()),
+            memory_mb: self.given("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").and_then(|text| text.parse().ok()),
+        }
+    }
+
+    fn delivery(&mut self, function: &FunctionFacts) -> Option<Delivery> {
+        let retry = self.retry();
+        let s3 = self.s3();
+        let destination = self.optional(&settings::DESTINATION, destination::parse)?;
+        let prefix = match &destination {
+            Destination::S3 { prefix, .. } => prefix.as_str(),
+            Destination::File(_) => "",
+        };
+        let keys = match ObjectKeys::try_new(prefix, &function.name) {
+            Ok(keys) => keys,
+            Err(error) => {
+                self.refuse(&settings::DESTINATION.variable(), error.to_string());
+                return None;
+            }
+        };
+        let store = match destination {
+            Destination::File(path) => StoreSettings::File(path),
+            Destination::S3 { bucket, prefix } => {
+                let mut settings = s3?;
+                settings.bucket = bucket;
+                settings.prefix = prefix;
+                StoreSettings::S3(Box::new(settings), self.credentials())
+            }
+        };
+        Some(Delivery { store, keys, retry })
+    }
+
+    fn credentials(&self) -> CredentialSource {
+        CredentialSource::from_values(
+            self.given(credentials::ACCESS_KEY_ID),
+            self.given(credentials::SECRET_ACCESS_KEY),
+            self.given(credentials::SESSION_TOKEN),
+        )
+    }
+
+    fn retry(&mut self) -> RetryPolicy {
+        let base = self.required(&settings::RETRY_BASE, value::duration);
+        let max = self.required(&settings::RETRY_MAX, value::duration);
+        let attempts = self.required(&settings::RETRY_ATTEMPTS, |text| {
+            unless("unlimited", text, |text| {
+                let number = value::within(value::number(text)?, 1, u64::from(u32::MAX), |bound| bound.to_string())?;
+                u32::try_from(number).map_err(|error| error.to_string())
+            })
+        });
+        RetryPolicy::try_new(base, max, attempts).unwrap_or_else(|error| {
+            let names = format!("{} and {}", settings::RETRY_BASE.variable(), settings::RETRY_MAX.variable());
+            self.refuse(&names, format!("{error}; using the defaults"));
+            RetryPolicy::try_new(Duration::from_millis(100), Duration::from_secs(20), attempts)
+                .expect("the defaults make a schedule")
+        })
+    }
+
+    /// The settings of S3, without the bucket. `None` if there is no region and no endpoint.
+    fn s3(&mut self) -> Option<S3Settings> {
+        let endpoint = self
+            .optional(&settings::S3_ENDPOINT, url)
+            .or_else(|| self.given("AWS_ENDPOINT_URL_S3"))
+            .or_else(|| self.given("AWS_ENDPOINT_URL"));
+        let region = self
+            .optional(&settings::S3_REGION, |text| Ok(text.to_owned()))
+            .or_else(|| self.given("AWS_REGION"))
+            .or_else(|| self.given("AWS_DEFAULT_REGION"))
+            // A store of one's own rarely cares; S3 itself is always told by Lambda.
+            .unwrap_or_else(|| "us-east-1".into());
+        let path_style = self.required(&settings::S3_PATH_STYLE, |text| unless("auto", text, value::switch));
+        let mut s3 = S3Settings::new("", region);
+        s3.path_style = path_style.unwrap_or(endpoint.is_some());
+        s3.endpoint = endpoint;
+        s3.ca_file = self.optional(&settings::S3_CA_FILE, absolute_path);
+        s3.request_timeout = self.required(&settings::REQUEST_TIMEOUT, |text| {
+            let (least, most) = (Duration::from_millis(10), Duration::from_secs(900));
+            value::within(value::duration(text)?, least, most, value::show_duration)
+        });
+        s3.checksum =
+            self.required(&settings::S3_CHECKSUM, |text| value::word(&[("crc64nvme", true), ("none", false)], text));
+        s3.if_none_match = self.required(&settings::S3_IF_NONE_MATCH, value::switch);
+        Some(s3)
+    }
+
+    fn seal(&mut self) -> SealPolicy {
+        let invocations = self.required(&settings::SEAL_INVOCATIONS, |text| {
+            unless("off", text, |text| {
+                let number = value::within(value::number(text)?, 1, 1_000_000, |bound| bound.to_string())?;
+                u32::try_from(number).ok().and_then(NonZeroU32::new).ok_or_else(|| "it must be at least 1".into())
+            })
+        });
+        let age = self.required(&settings::SEAL_AGE, |text| {
+            let (least, most) = (Duration::from_millis(100), Duration::from_secs(24 * 60 * 60));
+            value::within(value::duration(text)?, least, most, value::show_duration)
+        });
+        let size_bytes = self.required(&settings::SEAL_SIZE, |text| {
+            value::within(value::size(text)?, 1 << 10, 64 << 20, value::show_size)
+        });
+        SealPolicy { invocations, age, size_bytes }
+    }
+
+    fn drain(&mut self, function: &FunctionFacts) -> DrainPolicy {
+        let words = [("end", DrainStrategy::End), ("background", DrainStrategy::Background)];
+        let strategy = self.required(&settings::DRAIN, |text| value::word(&words, text));
+        let budget = self.required(&settings::DRAIN_BUDGET, |text| {
+            value::within(value::duration(text)?, Duration::ZERO, Duration::from_secs(60), value::show_duration)
+        });
+        DrainPolicy { strategy, budget, memory_mb: function.memory_mb }
+    }
+
+    fn compression(&mut self) -> Compression {
+        let codecs = [("zstd", Codec::Zstd), ("gzip", Codec::Gzip), ("none", Codec::None)];
+        let codec = self.required(&settings::COMPRESSION, |text| value::word(&codecs, text));
+        let level = self.required(&settings::COMPRESSION_LEVEL, |text| {
+            let Some(levels) = codec.levels() else { return Ok(1) };
+            let level = i32::try_from(value::number(text)?).map_err(|error| error.to_string())?;
+            value::within(level, *levels.start(), *levels.end(), |bound| bound.to_string())
+        });
+        let frame_bytes_max = self.required(&settings::FRAME_SIZE, |text| {
+            unless("off", text, |text| value::within(value::size(text)?, 64 << 10, 64 << 20, value::show_size))
+        });
+        Compression { codec, level, frame_bytes_max }
+    }
+
+    /// The limits are those of the Telemetry API reference ("Buffering").
+    fn buffering(&mut self) -> Buffering {
+        let plain = |bound: u64| bound.to_string();
+        Buffering {
+            max_items: self
+                .required(&settings::BUFFER_ITEMS, |text| value::within(value::number(text)?, 1_000, 10_000, plain)),
+            max_bytes: self.required(&settings::BUFFER_BYTES, |text| {
+                value::within(value::size(text)?, 256 << 10, 1 << 20, value::show_size)
+            }),
+            timeout_ms: self
+                .required(&settings::BUFFER_MS, |text| value::within(value::number(text)?, 25, 30_000, plain)),
+        }
+    }
+
+    fn listener(&mut self) -> ListenerSettings {
+        let port = self.required(&settings::PORT, |text| {
+            unless("free", text, |text| {
+                let port = u16::try_from(value::number(text)?).map_err(|_| "a port is at most 65535".to_owned())?;
+                // Reserved for the platform (Telemetry API reference).
+                if port == 0 || port == 9001 { Err("ports 0 and 9001 cannot be used".into()) } else { Ok(port) }
+            })
+        });
+        let body_bytes_max = self.required(&settings::BODY_MAX, |text| {
+            value::within(value::size(text)?, 1 << 20, BODIES_IN_MEMORY_BYTES as u64, value::show_size)
+        });
+        ListenerSettings { port, body_bytes_max: usize::try_from(body_bytes_max).unwrap_or(usize::MAX) }
+    }
+
+    /// A setting with a default: a bad value is noted and the default taken.
+    fn required<T>(&mut self, setting: &Setting, read: impl Fn(&str) -> Result<T, Rule>) -> T {
+        let default = setting.default.expect("a required setting has a default");
+        self.read(setting, Some(default), &read).unwrap_or_else(|| read(default).expect("a default obeys its own rule"))
+    }
+
+    /// A setting without a default.
+    fn optional<T>(&mut self, setting: &Setting, read: impl Fn(&str) -> Result<T, Rule>) -> Option<T> {
+        self.read(setting, None, &read)
+    }
+
+    fn read<T>(
+        &mut self,
+        setting: &Setting,
+        instead: Option<&str>,
+        read: &impl Fn(&str) -> Result<T, Rule>,
+    ) -> Option<T> {
+        let variable = setting.variable();
+        let value = self.given(&variable)?;
+        match read(value.trim()) {
+            Ok(value) => Some(value),
+            Err(rule) => {
+                let instead = instead.map(str::to_owned);
+                self.errors.push(ConfigError { variable, value: Some(value), rule, instead });
+                None
+            }
+        }
+    }
+
+    /// An empty variable counts as none: deployment tools write those for values that are not set.
+    fn given(&self, name: &str) -> Option<String> {
+        self.vars.get(name).filter(|value| !value.trim().is_empty())
+    }
+
+    fn refuse(&mut self, variable: &str, rule: Rule) {
+        self.errors.push(ConfigError { variable: variable.into(), value: None, rule, instead: None });
+    }
+
+    /// A misspelt setting would otherwise be a setting that silently does nothing.
+    fn name_unknown(&mut self) {
+        let mut names = self.vars.names(settings::PREFIX);
+        names.sort_unstable();
+        for name in names {
+            if !settings::ALL.iter().any(|setting| setting.variable() == name) {
+                self.refuse(&name, "there is no such setting in this version".into());
+            }
+        }
+    }
+}
+
+/// `None` for one word, else the value.
+fn unless<T>(word: &str, text: &str, read: impl Fn(&str) -> Result<T, Rule>) -> Result<Option<T>, Rule> {
+    if text.eq_ignore_ascii_case(word) {
+        return Ok(None);
+    }
+    read(text).map(Some).map_err(|rule| format!("{rule} (or {word})"))
+}
+
+fn absolute_path(text: &str) -> Result<PathBuf, Rule> {
+    if text.starts_with('/') { Ok(PathBuf::from(text)) } else { Err("an absolute path is expected".into()) }
+}
+
+fn url(text: &str) -> Result<String, Rule> {
+    let has_host = |rest: &str| !rest.is_empty() && !rest.starts_with('/');
+    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    if host.is_some_and(has_host) {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err("a URL like https://s3.example.com is expected".into())
+    }
+}
+
+fn stream_types(text: &str) -> Result<StreamTypes, Rule> {
+    let mut types = StreamTypes { platform: false, function: false, extension: false };
+    for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        match word {
+            "platform" => types.platform = true,
+            "function" => types.function = true,
+            "extension" => types.extension = true,
+            _ => return Err("a list of platform, function and extension is expected".into()),
+        }
+    }
+    if types.platform || types.function || types.extension {
+        Ok(types)
+    } else {
+        Err("at least one of platform, function and extension is expected".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> (Config, ConfigErrors) {
+        let vars: BTreeMap<String, String> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Config::read(&vars)
+    }
+
+    #[test]
+    fn defaults_are_read_without_an_error() {
+        let (config, errors) = read(&[]);
+        assert_eq!(errors.to_string(), "");
+        assert!(config.enabled && !config.strict && config.delivery.is_none());
+        assert_eq!(config.seal, SealPolicy { invocations: None, age: Duration::from_secs(60), size_bytes: 4 << 20 });
+        assert_eq!(config.drain.strategy, DrainStrategy::End);
+        assert_eq!(config.compression, Compression::default());
+        assert_eq!(config.buffering, Buffering { max_items: 10_000, max_bytes: 1 << 20, timeout_ms: 25 });
+        assert_eq!(config.spool_root, PathBuf::from("/tmp/.logspool"));
+    }
+
+    #[test]
+    fn all_bad_settings_are_named_in_one_message_with_value_rule_and_fallback() {
+        let (config, errors) = read(&[
+            ("LOGSPOOL_SEAL_AGE", "soon"),
+            ("LOGSPOOL_DESTINATION", "ftp://x"),
+            ("LOGSPOOL_SEAL_AGES", "1s"),
+            ("LOGSPOOL_COMPRESSION_LEVEL", "20"),
+        ]);
+        let message = errors.to_string();
+        for part in [
+            "LOGSPOOL_SEAL_AGE=\"soon\": a duration like 250ms, 30s or 5m is expected; using 60s",
+            "LOGSPOOL_DESTINATION=\"ftp://x\": s3://bucket/prefix or file:///path is expected",
+            "LOGSPOOL_SEAL_AGES: there is no such setting in this version",
+            "LOGSPOOL_COMPRESSION_LEVEL=\"20\": it must be between 1 and 19; using 1",
+        ] {
+            assert!(message.contains(part), "{part} is not in {message}");
+        }
+        assert!(!message.contains('\n'));
+        assert_eq!(config.seal.age, Duration::from_secs(60));
+        assert!(config.delivery.is_none());
+    }
+
+    #[test]
+    fn a_bad_setting_of_every_kind_falls_back_to_its_default() {
+        let (defaults, _) = read(&[]);
+        for setting in settings::ALL {
+            // No rule accepts this, but two settings take any text.
+            let (config, errors) = read(&[(setting.variable().as_str(), "::no value:")]);
+            let free_text = ["S3_REGION"].contains(&setting.name);
+            assert_eq!(errors.is_empty(), free_text, "{}", setting.name);
+            assert_eq!(config.seal, defaults.seal);
+            assert_eq!(config.listener.body_bytes_max, defaults.listener.body_bytes_max);
+        }
+    }
+
+    #[test]
+    fn a_bucket_is_reached_with_the_variables_of_the_function() {
+        let (config, errors) = read(&[
+            ("LOGSPOOL_DESTINATION", "s3://my-logs/team"),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000"),
+            ("AWS_LAMBDA_FUNCTION_NAME", "orders"),
+        ]);
+        assert_eq!(errors.to_string(), "");
+        let Some(Delivery { store: StoreSettings::S3(s3, _), .. }) = config.delivery else { panic!("a bucket") };
+        assert_eq!((s3.bucket.as_str(), s3.prefix.as_str(), s3.region.as_str()), ("my-logs", "team", "eu-central-1"));
+        assert!(s3.path_style, "an endpoint of one's own rarely has host names for buckets");
+    }
+
+    #[test]
+    fn schedules_that_contradict_themselves_are_refused_together() {
+        let (_, errors) = read(&[("LOGSPOOL_RETRY_BASE", "30s"), ("LOGSPOOL_RETRY_MAX", "1s")]);
+        assert!(errors.to_string().contains("LOGSPOOL_RETRY_BASE and LOGSPOOL_RETRY_MAX"), "{errors}");
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_none() {
+        let (_, errors) = read(&[("LOGSPOOL_SEAL_AGE", ""), ("LOGSPOOL_DESTINATION", " ")]);
+        assert!(errors.is_empty());
+    }
+}

@@ -1,0 +1,66 @@
+//! Every setting there is: its name, its default as a person would write it, what it means. The README's table is made
+//! from this list.
+
+/// How the variables of the settings begin.
+pub const PREFIX: &str = "LOGSPOOL_";
+
+/// One setting. Its default is read by the same code as a given value, so it obeys the same rule.
+#[derive(Debug)]
+pub struct Setting {
+    /// The name without [`PREFIX`].
+    pub name: &'static str,
+    /// The default as it would be written; `None` if there is none.
+    pub default: Option<&'static str>,
+    /// What it means, with the reason for the default, for the table of settings.
+    pub meaning: &'static str,
+}
+
+impl Setting {
+    /// The name of the variable.
+    pub fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.name)
+    }
+}
+
+macro_rules! settings {
+    ($($name:ident = $default:expr, $meaning:expr;)+) => {
+        $(
+            #[doc = $meaning]
+            pub const $name: Setting = Setting { name: stringify!($name), default: $default, meaning: $meaning };
+        )+
+        /// All settings, in the order of the table.
+        pub const ALL: &[&Setting] = &[$(&$name),+];
+    };
+}
+
+settings! {
+    ENABLED = Some("true"), "`false`: register, ask for no events but the last, do nothing";
+    STRICT = Some("false"), "`true`: a bad setting fails the function's init, with the message; `false`: it falls back to its default, with the message";
+    DESTINATION = None, "`s3://bucket/prefix` or `file:///path`; without one nothing is collected, and one line says so";
+    TYPES = Some("platform,function"), "streams that are shipped: `platform`, `function`, `extension`";
+    SEAL_INVOCATIONS = Some("off"), "seal after so many invocations; `off`: with `DRAIN=end` after every one, else by the other rules alone";
+    SEAL_AGE = Some("60s"), "seal at the first moment the process runs when the oldest record of the segment has this age";
+    SEAL_SIZE = Some("4MiB"), "seal at so many compressed bytes: one PUT costs as much as the CloudWatch ingestion of 10 KB";
+    DRAIN = Some("end"), "`end`: wait for the end of the invocation, seal, upload, then let the environment go; `background`: let it go at once, upload in the shadow of later invocations";
+    DRAIN_BUDGET = Some("2s"), "the longest that an environment is held for uploads after its function has finished";
+    COMPRESSION = Some("zstd"), "`zstd`, `gzip` or `none`";
+    COMPRESSION_LEVEL = Some("1"), "zstd 1-19, gzip 1-9; on log lines a higher zstd level costs more than it saves below 6";
+    FRAME_SIZE = Some("off"), "bound zstd frames to so many raw bytes, so that damage reaches less far; `off`: one frame a segment, which every reader understands";
+    DIR = Some("/tmp/.logspool"), "where the spool lives; a local file system";
+    RETRY_BASE = Some("100ms"), "ceiling of the first wait after a failed upload; it doubles with every failure, the wait is uniform below it";
+    RETRY_MAX = Some("20s"), "the highest ceiling, and the pause after an error that only a person can mend";
+    RETRY_ATTEMPTS = Some("unlimited"), "after so many attempts in one life of the process a segment waits for the next life; nothing is dropped by it";
+    REQUEST_TIMEOUT = Some("5s"), "the longest that one upload may take, connection and TLS included";
+    BUFFER_ITEMS = Some("10000"), "Telemetry API: records per body, 1000-10000; the platform drops less with large buffers";
+    BUFFER_BYTES = Some("1MiB"), "Telemetry API: bytes per body, 256KiB-1MiB; larger records are cut by the platform";
+    BUFFER_MS = Some("25"), "Telemetry API: longest delay of a body in milliseconds, 25-30000; short, so that logs arrive before the freeze";
+    PORT = Some("free"), "port of the telemetry listener; `free`: one that the system chooses";
+    BODY_MAX = Some("8MiB"), "the longest body kept whole, 1MiB-12MiB; the platform sends up to twice `BUFFER_BYTES` and more";
+    S3_REGION = None, "region of the bucket; the default is `AWS_REGION`";
+    S3_ENDPOINT = None, "URL of another store than S3; the default is `AWS_ENDPOINT_URL_S3`, then `AWS_ENDPOINT_URL`";
+    S3_PATH_STYLE = Some("auto"), "bucket in the path instead of the host name; `auto`: with an endpoint of your own";
+    S3_CA_FILE = None, "PEM file with further certificates to trust";
+    S3_CHECKSUM = Some("crc64nvme"), "checksum that the store verifies: `crc64nvme` or `none`";
+    S3_IF_NONE_MATCH = Some("true"), "conditional puts: an object that is there is never written again; `false` for stores that refuse them";
+    LOG = Some("warn"), "least important own log line: `error`, `warn`, `info`, `debug`";
+}

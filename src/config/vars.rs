@@ -1,0 +1,39 @@
+//! Where settings come from: the process, or a map in a test. No test changes the real environment.
+
+use std::collections::BTreeMap;
+
+/// Looks variables up.
+pub trait Vars {
+    /// The value of a variable. One that is not Unicode counts as given, with its odd bytes replaced: a rule will name it.
+    fn get(&self, name: &str) -> Option<String>;
+
+    /// The names of all variables that begin with `prefix`.
+    fn names(&self, prefix: &str) -> Vec<String>;
+}
+
+/// The environment of the process.
+#[derive(Debug, Clone, Copy)]
+pub struct Env;
+
+impl Vars for Env {
+    fn get(&self, name: &str) -> Option<String> {
+        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+    }
+
+    fn names(&self, prefix: &str) -> Vec<String> {
+        std::env::vars_os()
+            .filter_map(|(name, _)| name.into_string().ok())
+            .filter(|name| name.starts_with(prefix))
+            .collect()
+    }
+}
+
+impl Vars for BTreeMap<String, String> {
+    fn get(&self, name: &str) -> Option<String> {
+        BTreeMap::get(self, name).cloned()
+    }
+
+    fn names(&self, prefix: &str) -> Vec<String> {
+        self.keys().filter(|name| name.starts_with(prefix)).cloned().collect()
+    }
+}

@@ -1,0 +1,30 @@
+//! `logspool`: an AWS Lambda extension that puts every log record into a durable spool before it says "received", and
+//! drains the spool to S3.
+//!
+//! ```text
+//! Telemetry API --POST--> telemetry::listener --bytes--> intake --lines--> spool.append --> [200 OK]
+//!                                                          | attribution, sequence numbers
+//! Extensions API --INVOKE/SHUTDOWN--> lifecycle --decides--> seal policy, drain policy
+//! spool: active segment --seal--> sealed segments --outbox--> uploader --PUT--> store --ok--> spool.remove
+//! ```
+//!
+//! A layer uses only layers below it; siblings meet in [`app`].
+//!
+//! | layer | modules |
+//! |---|---|
+//! | compose | [`app`], [`config`] |
+//! | decide and drive | [`lifecycle`], [`intake`], [`upload::outbox`], [`upload::uploader`] |
+//! | touch the outside | [`runtime_api::client`], [`telemetry::listener`], [`upload::store`], the crate `spool` |
+//! | pure | `intake::attribution`, [`lifecycle::seal_policy`], [`lifecycle::drain_policy`], [`upload::object_key`], [`upload::queue`], [`upload::retry`] |
+//! | vocabulary | [`runtime_api::event`], [`telemetry::event`], [`deadline`], [`logging`] |
+
+pub mod app;
+pub mod config;
+pub mod deadline;
+pub mod identity;
+pub mod intake;
+pub mod lifecycle;
+pub mod logging;
+pub mod runtime_api;
+pub mod telemetry;
+pub mod upload;

@@ -1,0 +1,35 @@
+//! The extension process.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use logspool::app::{self, Exit};
+use logspool::config::{Config, Env};
+use logspool::logging;
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| logspool::warn!("A part of the extension panicked: {panic}")));
+    let (config, errors) = Config::read(&Env);
+    logging::set_level(config.log);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let exit = match runtime {
+        Ok(runtime) => runtime.block_on(app::run(config, errors, &executable_name())),
+        Err(error) => {
+            logspool::warn!("error={error:?} There is no async runtime to be had; no logs are collected.");
+            loop {
+                std::thread::park();
+            }
+        }
+    };
+    match exit {
+        Exit::Ok => ExitCode::SUCCESS,
+        Exit::BadSettings => ExitCode::FAILURE,
+    }
+}
+
+/// An extension must register under the name of its file.
+fn executable_name() -> String {
+    let path = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&path).file_name().map(|name| name.to_string_lossy().into_owned());
+    name.unwrap_or_else(|| "logspool".into())
+}

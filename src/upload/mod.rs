@@ -1,0 +1,13 @@
+//! Everything between a sealed segment and its object.
+//!
+//! ```text
+//! sealed segment -> outbox (what waits, whose it is) -> queue (what is tried when) -> uploader -> store -> removed
+//! ```
+
+pub mod object_key;
+pub mod outbox;
+pub mod outgoing;
+pub mod queue;
+pub mod retry;
+pub mod store;
+pub mod uploader;

@@ -1,0 +1,207 @@
+//! An object on its way: name, bytes and metadata, all fixed before the first attempt.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use spool::{
+    Codec, Labeler, Mark, SealedSegment, SegmentFacts, Seqno, SpoolId, StreamEnd, compress_whole, object_digest,
+};
+
+use super::object_key::{self, ObjectKeys};
+use super::store::{CHUNK_BYTES_MAX, Chunks, Object, ObjectBody};
+use crate::intake::end_line;
+
+/// How lines are written, as stored in every segment header. One so far; `text` and `raw` take 1 and 2.
+pub const LINE_FORMAT_JSON: u8 = 0;
+/// Version of names, lines and metadata, for readers.
+const OBJECT_FORMAT: &str = "1";
+
+/// Names an object among all that wait: ranges of one spool do not overlap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OutgoingId {
+    /// The life that wrote it.
+    pub spool: SpoolId,
+    /// Number of its first record.
+    pub first: Seqno,
+}
+
+/// An object on its way.
+#[derive(Clone)]
+pub struct Outgoing {
+    id: OutgoingId,
+    key: Arc<str>,
+    bytes: u64,
+    digest: u64,
+    content_type: &'static str,
+    metadata: Arc<[(&'static str, String)]>,
+    content: Content,
+}
+
+/// Where its bytes come from.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// A sealed segment on disk.
+    Segment(SealedSegment),
+    /// An end that an adopter writes for a life that could not.
+    End(Bytes),
+}
+
+impl Outgoing {
+    /// The object of a sealed segment.
+    pub fn segment(segment: SealedSegment, function_version: &str) -> Self {
+        let facts = segment.facts();
+        Self {
+            id: OutgoingId { spool: facts.spool, first: facts.first },
+            key: segment.label().into(),
+            bytes: facts.object_bytes,
+            digest: facts.digest,
+            content_type: content_type(facts.line_format),
+            metadata: metadata(facts, function_version).into(),
+            content: Content::Segment(segment),
+        }
+    }
+
+    /// The end of a stream as an object of its own. It is computed from the orphan's files alone, without a clock, so
+    /// every adopter makes the same one.
+    pub fn end(end: &StreamEnd, keys: &ObjectKeys) -> Self {
+        let mut line = Vec::new();
+        end_line(&mut line, end.seq.0, &end.losses);
+        let bytes = compress_whole(end.codec, &line);
+        let facts = object_key::SegmentFacts {
+            spool_id: &end.spool.to_string(),
+            first: end.seq.0,
+            last: end.seq.0,
+            digest: object_digest(&bytes),
+            partition_ms: end.spool.unix_ms(),
+            codec: compression(end.codec),
+            format: line_format(end.line_format),
+            mark: object_key::Mark::End,
+        };
+        Self {
+            id: OutgoingId { spool: end.spool, first: end.seq },
+            key: keys.segment(&facts).into(),
+            bytes: bytes.len() as u64,
+            digest: facts.digest,
+            content_type: content_type(end.line_format),
+            metadata: [("logspool-format", OBJECT_FORMAT.to_owned()), ("logspool-seal", "adoption".to_owned())].into(),
+            content: Content::End(bytes.into()),
+        }
+    }
+
+    /// Its name among all that wait.
+    pub fn id(&self) -> OutgoingId {
+        self.id
+    }
+
+    /// Its key.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Its length in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Where its bytes come from.
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// What a store is given.
+    pub fn object(&self) -> Object<'_> {
+        Object {
+            key: &self.key,
+            bytes: self.bytes,
+            crc64_nvme: self.digest,
+            content_type: self.content_type,
+            metadata: &self.metadata,
+            body: &self.content,
+        }
+    }
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing").field("key", &self.key).field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+impl ObjectBody for Content {
+    fn chunks(&self) -> Chunks {
+        match self {
+            Self::Segment(segment) => Box::new(segment.chunks()),
+            Self::End(bytes) => {
+                let mut rest = bytes.clone();
+                Box::new(std::iter::from_fn(move || {
+                    let next = rest.split_to(rest.len().min(CHUNK_BYTES_MAX));
+                    (!next.is_empty()).then_some(Ok(next))
+                }))
+            }
+        }
+    }
+}
+
+/// Names segments for the spool: the key is a function of the segment's facts and the settings alone.
+pub fn labeler(keys: ObjectKeys) -> Labeler {
+    Arc::new(move |facts: &SegmentFacts| {
+        keys.segment(&object_key::SegmentFacts {
+            spool_id: &facts.spool.to_string(),
+            first: facts.first.0,
+            last: facts.last.0,
+            digest: facts.digest,
+            partition_ms: facts.partition_ms,
+            codec: compression(facts.codec),
+            format: line_format(facts.line_format),
+            mark: match facts.mark {
+                Mark::Whole => object_key::Mark::None,
+                Mark::End => object_key::Mark::End,
+                Mark::Cut => object_key::Mark::Cut,
+            },
+        })
+    })
+}
+
+/// User metadata: less than 2 KB by far. None of it is needed to read an object.
+fn metadata(facts: &SegmentFacts, function_version: &str) -> Vec<(&'static str, String)> {
+    let mut metadata = vec![
+        ("logspool-format", OBJECT_FORMAT.to_owned()),
+        ("logspool-first", facts.first.to_string()),
+        ("logspool-last", facts.last.to_string()),
+        ("logspool-records", facts.records.to_string()),
+        ("logspool-raw-bytes", facts.raw_bytes.to_string()),
+        ("logspool-seal", facts.reason.name().to_owned()),
+        ("logspool-function-version", printable(function_version)),
+    ];
+    let (records, bytes) = facts.platform_drops;
+    if (records, bytes) != (0, 0) {
+        metadata.push(("logspool-platform-drops", format!("{records} records, {bytes} bytes")));
+    }
+    metadata
+}
+
+/// Header values are printable ASCII.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).take(64).collect()
+}
+
+fn content_type(line_format: u8) -> &'static str {
+    if line_format == LINE_FORMAT_JSON { "application/x-ndjson" } else { "text/plain" }
+}
+
+fn line_format(code: u8) -> object_key::LineFormat {
+    match code {
+        LINE_FORMAT_JSON => object_key::LineFormat::Json,
+        1 => object_key::LineFormat::Text,
+        _ => object_key::LineFormat::Raw,
+    }
+}
+
+fn compression(codec: Codec) -> object_key::Compression {
+    match codec {
+        Codec::None => object_key::Compression::None,
+        Codec::Zstd => object_key::Compression::Zstd,
+        Codec::Gzip => object_key::Compression::Gzip,
+    }
+}

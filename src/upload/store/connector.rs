@@ -1,0 +1,350 @@
+//! HTTP for the SDK: one small client instead of a pool.
+//!
+//! * One connection per request in flight; at most one is kept idle in between.
+//! * **No connection is used that may be dead.** A freeze kills connections without a trace: the kept one is dropped when
+//!   it idled longer than a limit of wall-clock time (a monotonic clock may stand still while frozen), when its peer is
+//!   another one, when hyper knows that it is closed, and by [`Connector::close_idle`] before a freeze. What is left (the
+//!   peer closed it this instant) fails with [`TransportError::is_stale`], and the store may replace it.
+//! * **Cancelling closes.** Dropping the future of a request drops its connection: half a request is never followed by
+//!   another one.
+//! * A response is read whole, up to [`RESPONSE_BYTES_MAX`], before the connection is kept. What is beyond is not read: the
+//!   connection goes instead.
+//! * Nothing here has a time limit of its own: the store bounds the whole attempt, names, connecting and TLS included.
+//!   Names are resolved by the system's resolver on tokio's blocking pool, where a lookup may outlive the attempt.
+//! * Redirects are not followed: a request is signed for one host.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{HOST, HeaderValue};
+use hyper::http::uri::{PathAndQuery, Scheme};
+use hyper::{Request, Response, Uri};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::early_answer::EarlyAnswer;
+use super::tls::{CaFileError, Tls};
+use super::{CHUNK_BYTES_MAX, chain};
+
+/// Responses to a PUT are empty or a short error document; what a proxy may send instead is cut here.
+const RESPONSE_BYTES_MAX: usize = 64 * 1024;
+/// What of a body waits for the socket: one chunk on its way and the next one read. hyper's own limit is three times that.
+const BUFFER_BYTES_MAX: usize = 2 * CHUNK_BYTES_MAX;
+
+/// The connections of one store. Clones share them.
+#[derive(Clone)]
+pub(super) struct Connector {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    tls: Tls,
+    idle_max: Duration,
+    idle: Mutex<Option<Idle>>,
+}
+
+struct Idle {
+    connection: Connection,
+    since: SystemTime,
+}
+
+impl Connector {
+    pub(super) fn new(tls: Tls, idle_max: Duration) -> Self {
+        Self { shared: Arc::new(Shared { tls, idle_max, idle: Mutex::new(None) }) }
+    }
+
+    /// Drops the kept connection. The socket is closed when the runtime next runs its tasks.
+    pub(super) fn close_idle(&self) {
+        self.shared.idle().take();
+    }
+}
+
+impl Shared {
+    /// The slot is a whole value at any time, so a panic elsewhere leaves nothing half done in it.
+    fn idle(&self) -> MutexGuard<'_, Option<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        let request = request.try_into_http1x().map_err(|error| TransportError::Request(error.to_string()))?;
+        let peer = Peer::of(request.uri())?;
+        let request = to_peer(request, &peer)?;
+
+        let (mut connection, reused) = match self.take_idle(&peer, SystemTime::now()) {
+            Some(connection) => (connection, true),
+            None => (self.connect(peer).await?, false),
+        };
+        let response = connection
+            .sender
+            .send_request(request)
+            .await
+            .map_err(|source| TransportError::Exchange { source, reused })?;
+        let response = read(response).await?;
+        self.keep(connection);
+        HttpResponse::try_from(response.map(SdkBody::from)).map_err(|error| TransportError::Response(error.to_string()))
+    }
+
+    /// The kept connection, if it leads to `peer` and is fit to be used; otherwise it is dropped.
+    fn take_idle(&self, peer: &Peer, now: SystemTime) -> Option<Connection> {
+        let Idle { connection, since } = self.idle().take()?;
+        let fit = connection.peer == *peer && is_fresh(since, now, self.idle_max) && connection.sender.is_ready();
+        fit.then_some(connection)
+    }
+
+    /// Keeps a connection if it can carry another request. One that is not ready still has a request to send that the peer
+    /// answered early, or an answer to receive that was too long to be read. (With several threads it may also not have
+    /// noticed the end of the exchange yet: the price is a new connection.)
+    fn keep(&self, connection: Connection) {
+        if connection.sender.is_ready() {
+            let since = SystemTime::now();
+            // The one kept before is dropped: after several requests at once one connection stays.
+            *self.idle() = Some(Idle { connection, since });
+        }
+    }
+
+    async fn connect(&self, peer: Peer) -> Result<Connection, TransportError> {
+        let failed = |source| TransportError::Connect { peer: peer.to_string(), source };
+        let stream = TcpStream::connect((peer.address(), peer.port)).await.map_err(failed)?;
+        // A request is one burst; waiting for more to send would only delay its end.
+        stream.set_nodelay(true).map_err(failed)?;
+        let stream = EarlyAnswer::new(stream);
+        if !peer.tls {
+            return Connection::open(peer, TokioIo::new(stream)).await;
+        }
+        let config = self.tls.config().map_err(TransportError::CaFile)?;
+        let name = ServerName::try_from(peer.address().to_owned())
+            .map_err(|error| TransportError::Request(error.to_string()))?;
+        let stream = TlsConnector::from(config).connect(name, stream).await.map_err(failed)?;
+        Connection::open(peer, TokioIo::new(stream)).await
+    }
+}
+
+/// Whether a connection that idles since `since` may still be used at `now`. A clock that was set back says no.
+fn is_fresh(since: SystemTime, now: SystemTime, idle_max: Duration) -> bool {
+    now.duration_since(since).is_ok_and(|idle| idle < idle_max)
+}
+
+/// One connection and the task that moves its bytes. Dropping it closes it, whatever is under way.
+struct Connection {
+    peer: Peer,
+    sender: SendRequest<SdkBody>,
+    driver: AbortHandle,
+}
+
+impl Connection {
+    async fn open<I>(peer: Peer, io: I) -> Result<Self, TransportError>
+    where
+        I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    {
+        let (sender, driver) = http1::Builder::new()
+            .max_buf_size(BUFFER_BYTES_MAX)
+            .handshake(io)
+            .await
+            .map_err(|source| TransportError::Exchange { source, reused: false })?;
+        // Its result says nothing that the request does not say.
+        let driver = tokio::spawn(async { drop(driver.await) }).abort_handle();
+        Ok(Self { peer, sender, driver })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// The other end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Peer {
+    tls: bool,
+    host: String,
+    port: u16,
+}
+
+impl Peer {
+    fn of(uri: &Uri) -> Result<Self, TransportError> {
+        let tls = uri.scheme() != Some(&Scheme::HTTP);
+        let host = uri.host().ok_or_else(|| TransportError::Request(format!("no host in {uri}")))?;
+        Ok(Self { tls, host: host.to_owned(), port: uri.port_u16().unwrap_or(Self::default_port(tls)) })
+    }
+
+    const fn default_port(tls: bool) -> u16 {
+        if tls { 443 } else { 80 }
+    }
+
+    /// The host as the resolver wants it: an IPv6 address without its brackets.
+    fn address(&self) -> &str {
+        self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&self.host)
+    }
+}
+
+/// As in a `Host` header, which must be the one that was signed: the default port is left out.
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)?;
+        if self.port != Self::default_port(self.tls) {
+            write!(f, ":{}", self.port)?;
+        }
+        Ok(())
+    }
+}
+
+/// The SDK's request has an absolute URI and no `Host`; a server wants the path and the `Host`.
+fn to_peer(mut request: Request<SdkBody>, peer: &Peer) -> Result<Request<SdkBody>, TransportError> {
+    let host = HeaderValue::try_from(peer.to_string()).map_err(|error| TransportError::Request(error.to_string()))?;
+    request.headers_mut().insert(HOST, host);
+    *request.uri_mut() =
+        request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")).into();
+    Ok(request)
+}
+
+/// The response with its body, or with the beginning of one that is too long.
+async fn read(response: Response<Incoming>) -> Result<Response<Bytes>, TransportError> {
+    let (head, mut incoming) = response.into_parts();
+    let mut body = BytesMut::new();
+    while body.len() < RESPONSE_BYTES_MAX
+        && let Some(frame) = incoming.frame().await
+    {
+        let frame = frame.map_err(|source| TransportError::Exchange { source, reused: false })?;
+        if let Ok(data) = frame.into_data() {
+            let room = RESPONSE_BYTES_MAX - body.len();
+            body.extend_from_slice(&data[..data.len().min(room)]);
+        }
+    }
+    Ok(Response::from_parts(head, body.freeze()))
+}
+
+/// Why a request got no answer.
+#[derive(Debug)]
+pub(super) enum TransportError {
+    /// The request itself cannot be sent to anyone: its URI or host is unusable.
+    Request(String),
+    /// There is no TLS configuration: the named file is at fault.
+    CaFile(CaFileError),
+    /// No connection: the name, the connection or the TLS handshake failed.
+    Connect { peer: String, source: io::Error },
+    /// The connection was lost; whether the request was carried out is unknown.
+    Exchange { source: hyper::Error, reused: bool },
+    /// The answer cannot be represented.
+    Response(String),
+}
+
+impl TransportError {
+    /// Whether a kept connection broke before it gave an answer: most likely the peer had closed it, and a new one will do.
+    pub(super) fn is_stale(&self) -> bool {
+        matches!(self, Self::Exchange { reused: true, .. })
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(what) => write!(f, "the request cannot be sent: {what}"),
+            Self::CaFile(error) => error.fmt(f),
+            Self::Connect { peer, source } => {
+                write!(f, "cannot connect to {peer}: {}", chain(source))
+            }
+            Self::Exchange { source, .. } => write!(f, "connection lost: {}", chain(source)),
+            Self::Response(what) => write!(f, "the answer cannot be read: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for TransportError {}
+
+impl From<TransportError> for ConnectorError {
+    fn from(error: TransportError) -> Self {
+        match error {
+            TransportError::Request(_) | TransportError::CaFile(_) => Self::user(error.into()),
+            TransportError::Connect { .. } | TransportError::Exchange { .. } | TransportError::Response(_) => {
+                Self::io(error.into())
+            }
+        }
+    }
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let shared = Arc::clone(&self.shared);
+        HttpConnectorFuture::new(async move { Ok(shared.exchange(request).await?) })
+    }
+}
+
+impl HttpClient for Connector {
+    /// One connector for all settings: its time limits are the store's.
+    fn http_connector(
+        &self,
+        _settings: &HttpConnectorSettings,
+        _components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_fresh_below_its_limit_and_never_after_the_clock_went_back() {
+        let since = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+        let limit = Duration::from_secs(20);
+        let table = [
+            (Duration::ZERO, true),
+            (limit - Duration::from_nanos(1), true),
+            (limit, false),
+            (Duration::from_secs(86_400), false),
+        ];
+        for (idle, fresh) in table {
+            assert_eq!(is_fresh(since, since + idle, limit), fresh, "{idle:?}");
+        }
+        assert!(!is_fresh(since, since - Duration::from_millis(1), limit));
+        assert!(!is_fresh(since, since, Duration::ZERO));
+    }
+
+    #[test]
+    fn a_peer_is_what_the_uri_says() {
+        let table = [
+            ("http://localhost/k", false, "localhost", 80, "localhost"),
+            (
+                "https://b.s3.eu-west-1.amazonaws.com/k",
+                true,
+                "b.s3.eu-west-1.amazonaws.com",
+                443,
+                "b.s3.eu-west-1.amazonaws.com",
+            ),
+            ("http://127.0.0.1:9000/k", false, "127.0.0.1", 9000, "127.0.0.1:9000"),
+            ("https://h:443/", true, "h", 443, "h"),
+            ("http://h:443/", false, "h", 443, "h:443"),
+            ("http://[::1]:9000/k", false, "::1", 9000, "[::1]:9000"),
+        ];
+        for (uri, tls, address, port, host) in table {
+            let peer = Peer::of(&uri.parse().expect(uri)).expect(uri);
+            assert_eq!((peer.tls, peer.address(), peer.port), (tls, address, port), "{uri}");
+            assert_eq!(peer.to_string(), host, "{uri}");
+        }
+        assert!(Peer::of(&Uri::from_static("/path")).is_err());
+    }
+}
