@@ -109,10 +109,19 @@ async fn prepare(
     let in_force = orphans.iter().rev().find_map(|orphan| orphan.last_request_id(TAIL_BYTES_MAX));
     let spool: SharedSpool = Arc::new(Mutex::new(spool));
 
-    let (sealed_sender, sealed) = mpsc::unbounded_channel();
+    let outbox = Outbox::new(Arc::clone(&spool), delivery.keys, config.function.version.clone());
+    let rng = fastrand::Rng::with_seed(identity::random_u64());
+    let uploader = Uploader::new(store, outbox, Queue::new(delivery.retry), rng);
     let (orphan_sender, orphan_receiver) = mpsc::unbounded_channel();
     let (observed_sender, observed) = mpsc::unbounded_channel();
-    let outputs = Outputs { sealed: sealed_sender, orphans: orphan_sender.clone(), observed: observed_sender };
+    let outputs = Outputs {
+        sealed: Arc::new({
+            let uploader = uploader.clone();
+            move |segment| uploader.add(segment)
+        }),
+        orphans: orphan_sender.clone(),
+        observed: observed_sender,
+    };
     let mut seal = config.seal;
     if config.drain.strategy == DrainStrategy::End {
         seal.invocations = seal.invocations.or(std::num::NonZeroU32::new(1));
@@ -123,11 +132,7 @@ async fn prepare(
     tokio::spawn(listener.serve(Arc::clone(&intake) as _));
     subscribe(client, &id, config, port).await;
 
-    let outbox = Outbox::new(Arc::clone(&spool), delivery.keys, config.function.version.clone());
-    let rng = fastrand::Rng::with_seed(identity::random_u64());
-    let uploader = Uploader::new(store, outbox, Queue::new(delivery.retry), rng);
     tokio::spawn(uploader.clone().run());
-    tokio::spawn(hand_over(sealed, uploader.clone()));
     for orphan in orphans {
         let _ = orphan_sender.send(orphan);
     }
@@ -270,13 +275,6 @@ fn make_store(settings: StoreSettings) -> Option<Arc<dyn ObjectStore>> {
                 None
             }
         },
-    }
-}
-
-/// Hands sealed segments to the uploader.
-async fn hand_over(mut sealed: UnboundedReceiver<spool::SealedSegment>, uploader: Uploader) {
-    while let Some(segment) = sealed.recv().await {
-        uploader.add(segment);
     }
 }
 

@@ -291,12 +291,11 @@ impl Spool {
         Orphan::handed_over(self.identity.id, self.dir, self.lock, files)
     }
 
-    /// Ends this life in order. If nothing is left to ship, the directory is removed and `true` is returned; else it
-    /// stays, complete, for an adopter.
-    pub fn finish(self) -> io::Result<bool> {
-        let totals = self.active.totals();
+    /// Removes the directory if nothing is left to ship and the stream has ended, or never began. Returns whether it did;
+    /// else it stays, complete, for an adopter. What is appended afterwards is lost: called when the process ends.
+    pub fn remove_if_empty(&mut self) -> io::Result<bool> {
         let ended_or_unused = self.active.slot().ended || self.active.next_seq() == Seqno(0);
-        let nothing_left = self.sealed.is_empty() && totals.records == 0 && ended_or_unused;
+        let nothing_left = self.sealed.is_empty() && self.active.totals().records == 0 && ended_or_unused;
         if nothing_left {
             self.dir.remove()?;
         }

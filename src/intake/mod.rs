@@ -30,10 +30,11 @@ use crate::telemetry::listener::{Body, HandleBody};
 pub type SharedSpool = Arc<Mutex<Spool>>;
 
 /// What intake hands on. Each is small, and there are a few an invocation.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Outputs {
-    /// Sealed segments, to be uploaded.
-    pub sealed: UnboundedSender<SealedSegment>,
+    /// Takes sealed segments, to be uploaded. Called without a lock held, and done when it returns: whoever asks the
+    /// uploader afterwards finds the segment there.
+    pub sealed: Arc<dyn Fn(SealedSegment) + Send + Sync>,
     /// A spool that was rolled away from, to be adopted.
     pub orphans: UnboundedSender<Orphan>,
     /// What the telemetry told.
@@ -64,7 +65,10 @@ pub struct Intake {
 
 struct State {
     attributor: Attributor,
+    /// Reused from body to body.
     lines: Vec<u8>,
+    /// Sealed while the locks are held; handed on when they are free.
+    sealed: Vec<SealedSegment>,
     totals: Totals,
     /// What could not be stored and has not been told by a line yet: bodies, bytes.
     untold: (u64, u64),
@@ -82,6 +86,7 @@ impl Intake {
         let state = State {
             attributor: Attributor::new(in_force),
             lines: Vec::new(),
+            sealed: Vec::new(),
             totals: Totals::default(),
             untold: (0, 0),
         };
@@ -95,22 +100,29 @@ impl Intake {
 
     /// Makes a body durable.
     pub fn store(&self, body: &Body, now_ms: i64) {
-        let mut state = lock(&self.state);
-        let mut spool = lock(&self.spool);
-        let stored = self.append(&mut state, &mut spool, body, now_ms);
-        match stored {
-            Ok(encoded) => self.stored(&mut state, &mut spool, encoded),
+        self.with_spool(|state, spool| match self.append(state, spool, body, now_ms) {
+            Ok(encoded) => self.stored(state, spool, encoded),
             Err(error) => {
                 state.untold.0 += 1;
                 state.untold.1 += body.bytes.len() as u64;
                 state.totals.refused_bodies += 1;
-                crate::error!(
-                    "bytes={} error={:?} A telemetry body could not be stored.",
-                    body.bytes.len(),
-                    error.to_string()
-                );
+                let bytes = body.bytes.len();
+                crate::error!("bytes={bytes} error={:?} A telemetry body could not be stored.", error.to_string());
             }
+        });
+    }
+
+    /// Does something with both locks held, always taken in this order, and hands on what came of it without them.
+    fn with_spool<R>(&self, work: impl FnOnce(&mut State, &mut Spool) -> R) -> R {
+        let (result, sealed) = {
+            let mut state = lock(&self.state);
+            let result = work(&mut state, &mut lock(&self.spool));
+            (result, std::mem::take(&mut state.sealed))
+        };
+        for segment in sealed {
+            (self.outputs.sealed)(segment);
         }
+        result
     }
 
     /// Appends, and rolls once if the spool cannot be written: a new directory may lie on sound blocks.
@@ -119,10 +131,8 @@ impl Intake {
             Err(AppendError::Write(error) | AppendError::Stuck(error)) => {
                 let left = spool.id();
                 let orphan = spool.roll(identity::fresh(now_ms), now_ms).map_err(|_| AppendError::Write(error))?;
-                crate::warn!(
-                    "spool={left} next={} The spool could not be written and was left; a new one was begun.",
-                    spool.id()
-                );
+                let next = spool.id();
+                crate::warn!("spool={left} next={next} The spool could not be written; a new one was begun.");
                 // Without a receiver the process is ending; the next one adopts.
                 let _ = self.outputs.orphans.send(orphan);
                 self.append_once(state, spool, body, now_ms)
@@ -138,29 +148,24 @@ impl Intake {
         body: &Body,
         now_ms: i64,
     ) -> Result<Encoded, AppendError> {
-        let State { attributor, lines, untold, .. } = state;
+        let State { attributor, lines, untold, sealed, .. } = state;
         lines.clear();
         let (first_seq, told) = tell_refused(lines, *untold, spool.next_seq(), attributor, now_ms);
         let context = Context { types: self.types, attributor, first_seq, now_ms };
         let mut encoded = encode(context, &body.bytes, body.cut_bytes, lines);
-        encoded.records += told;
-        if told > 0 {
-            encoded.first_line_ms = Some(now_ms);
-        }
-        let first_line_ms = encoded.first_line_ms.unwrap_or(now_ms);
-        if let Some(reason) = self.seal.before_append(&spool.active(), first_line_ms) {
-            self.seal_now(spool, reason, now_ms);
-        }
         let meta = Meta { request_id: in_force(&encoded.attributor), tenant: encoded.tenant.take(), ..Meta::default() };
         let batch = Batch {
             lines,
-            records: encoded.records,
-            first_line_ms: encoded.first_line_ms,
+            records: encoded.records + told,
+            first_line_ms: encoded.first_line_ms.filter(|_| told == 0),
             body_bytes: u32::try_from(body.bytes.len()).unwrap_or(u32::MAX),
             body_hash: xxh3_64(&body.bytes),
             meta: &meta,
             end: false,
         };
+        if let Some(reason) = self.seal.before_append(&spool.active(), batch.time_ms(now_ms)) {
+            sealed.extend(seal(spool, reason, now_ms));
+        }
         spool.append(&batch, now_ms)?;
         *untold = (0, 0);
         Ok(encoded)
@@ -185,66 +190,47 @@ impl Intake {
 
     /// Seals the active segment if one of the rules says so.
     pub fn seal_if_due(&self, invocations: u32, now_ms: i64) -> Option<SealReason> {
-        let mut spool = lock(&self.spool);
-        let reason = self.seal.due(&spool.active(), invocations, now_ms)?;
-        self.seal_now(&mut spool, reason, now_ms).then_some(reason)
+        self.with_spool(|state, spool| {
+            let reason = self.seal.due(&spool.active(), invocations, now_ms)?;
+            state.sealed.push(seal(spool, reason, now_ms)?);
+            Some(reason)
+        })
     }
 
     /// Seals the active segment whatever the rules say. Returns whether it held a record.
     pub fn seal(&self, reason: SealReason, now_ms: i64) -> bool {
-        self.seal_now(&mut lock(&self.spool), reason, now_ms)
-    }
-
-    fn seal_now(&self, spool: &mut Spool, reason: SealReason, now_ms: i64) -> bool {
-        match spool.seal(reason, now_ms) {
-            Ok(None) => false,
-            Ok(Some(segment)) => {
-                let facts = segment.facts();
-                crate::info!(
-                    "segment={} reason={} first={} last={} raw_bytes={} bytes={} A segment was sealed.",
-                    facts.segment,
-                    reason.name(),
-                    facts.first,
-                    facts.last,
-                    facts.raw_bytes,
-                    facts.object_bytes
-                );
-                let _ = self.outputs.sealed.send(segment);
-                true
-            }
-            Err(error) => {
-                crate::warn!("error={:?} The segment could not be sealed; it grows on.", error.to_string());
-                false
-            }
-        }
+        self.with_spool(|state, spool| {
+            let segment = seal(spool, reason, now_ms);
+            let sealed = segment.is_some();
+            state.sealed.extend(segment);
+            sealed
+        })
     }
 
     /// Writes the end of the stream, unless the spool has given no number.
     pub fn end(&self, now_ms: i64) {
-        let mut state = lock(&self.state);
-        let mut spool = lock(&self.spool);
-        let seq = spool.next_seq();
-        if seq == Seqno(0) {
-            return;
-        }
-        state.lines.clear();
-        line::end(&mut state.lines, seq.0, &spool.losses());
-        let meta = Meta { request_id: in_force(&state.attributor), ..Meta::default() };
-        let batch = Batch {
-            lines: &state.lines,
-            records: 1,
-            first_line_ms: None,
-            body_bytes: 0,
-            body_hash: 0,
-            meta: &meta,
-            end: true,
-        };
-        if let Err(error) = spool.append(&batch, now_ms) {
-            crate::warn!(
-                "error={:?} The end of the stream could not be written; an adopter will write it.",
-                error.to_string()
-            );
-        }
+        self.with_spool(|state, spool| {
+            let seq = spool.next_seq();
+            if seq == Seqno(0) {
+                return;
+            }
+            state.lines.clear();
+            line::end(&mut state.lines, seq.0, &spool.losses());
+            let meta = Meta { request_id: in_force(&state.attributor), ..Meta::default() };
+            let batch = Batch {
+                lines: &state.lines,
+                records: 1,
+                first_line_ms: None,
+                body_bytes: 0,
+                body_hash: 0,
+                meta: &meta,
+                end: true,
+            };
+            if let Err(error) = spool.append(&batch, now_ms) {
+                let error = error.to_string();
+                crate::warn!("error={error:?} The end of the stream could not be written; an adopter will write it.");
+            }
+        });
     }
 
     /// The id of the spool that is written to.
@@ -265,6 +251,21 @@ impl HandleBody for Intake {
             crate::error!("bytes={} A telemetry body was lost.", body.bytes.len());
         }
     }
+}
+
+/// Seals the active segment. `None` if it holds no record, or if the next one could not be made: then it grows on.
+fn seal(spool: &mut Spool, reason: SealReason, now_ms: i64) -> Option<SealedSegment> {
+    let sealed = spool.seal(reason, now_ms);
+    let segment = sealed.unwrap_or_else(|error| {
+        crate::warn!("error={:?} The segment could not be sealed; it grows on.", error.to_string());
+        None
+    })?;
+    let spool::SegmentFacts { segment: id, first, last, raw_bytes, object_bytes, .. } = segment.facts();
+    let reason = reason.name();
+    crate::info!(
+        "segment={id} reason={reason} first={first} last={last} raw_bytes={raw_bytes} bytes={object_bytes} A segment was sealed."
+    );
+    Some(segment)
 }
 
 /// A body that holds another one as the message of a single event.

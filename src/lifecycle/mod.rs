@@ -208,8 +208,6 @@ impl Lifecycle {
         self.settle(deadline).await;
         self.intake.end(now_ms());
         self.intake.seal(SealReason::Shutdown, now_ms());
-        // The segment travels to the uploader through a channel: let it arrive before asking whether there is work.
-        tokio::task::yield_now().await;
         self.uploader.drained(deadline).await;
     }
 

@@ -37,6 +37,15 @@ pub struct Batch<'a> {
     pub end: bool,
 }
 
+impl Batch<'_> {
+    /// The time that stands in the entry: that of the first line, unless it has none or is more than 24 h from the clock.
+    pub fn time_ms(&self, now_ms: i64) -> i64 {
+        self.first_line_ms
+            .filter(|line_ms| line_ms.abs_diff(now_ms) <= LINE_TIME_TOLERANCE_MS.unsigned_abs())
+            .unwrap_or(now_ms)
+    }
+}
+
 /// An append that did not happen. Nothing of the batch is in the spool; numbers were not taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -176,7 +185,7 @@ impl ActiveSegment {
             body_bytes: batch.body_bytes,
             count: batch.records,
             first_seq: self.next_seq,
-            time_ms: time_of(batch, now_ms),
+            time_ms: batch.time_ms(now_ms),
             body_hash: batch.body_hash,
             payload_crc: 0,
         };
@@ -319,11 +328,4 @@ fn encode_body(
     let meta_bytes = u16::try_from(scratch.len() - ENTRY_HEADER_BYTES).expect("bounded by META_BYTES_MAX");
     let encoded = encoder.encode(batch.lines, scratch)?;
     Ok((meta_bytes, encoded))
-}
-
-fn time_of(batch: &Batch<'_>, now_ms: i64) -> i64 {
-    batch
-        .first_line_ms
-        .filter(|line_ms| line_ms.abs_diff(now_ms) <= LINE_TIME_TOLERANCE_MS.unsigned_abs())
-        .unwrap_or(now_ms)
 }
