@@ -3,12 +3,11 @@
 //! Before the first `next`, only what must be: the listener, the registration, our own spool directory, the last request
 //! id of an earlier life, the subscription. Behind it: the manifest, adoption, the store.
 
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use spool::{Labeler, Orphan, Spool, SpoolConfig, SpoolId, find_orphans};
+use spool::{Adopted, Labeler, Orphan, Spool, SpoolConfig, SpoolId, find_orphans};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use crate::config::{Config, ConfigErrors, Delivery, StoreSettings};
@@ -114,12 +113,20 @@ async fn prepare(
     let uploader = Uploader::new(store, outbox, Queue::new(delivery.retry), rng);
     let (orphan_sender, orphan_receiver) = mpsc::unbounded_channel();
     let (observed_sender, observed) = mpsc::unbounded_channel();
+    let to_adopter: Arc<dyn Fn(Orphan) + Send + Sync> = Arc::new({
+        let uploader = uploader.clone();
+        move |orphan| {
+            uploader.adoption_begins();
+            // Without a receiver the process is ending; the next one adopts.
+            let _ = orphan_sender.send(orphan);
+        }
+    });
     let outputs = Outputs {
         sealed: Arc::new({
             let uploader = uploader.clone();
             move |segment| uploader.add(segment)
         }),
-        orphans: orphan_sender.clone(),
+        orphans: Arc::clone(&to_adopter),
         observed: observed_sender,
     };
     let mut seal = config.seal;
@@ -134,11 +141,11 @@ async fn prepare(
 
     tokio::spawn(uploader.clone().run());
     for orphan in orphans {
-        let _ = orphan_sender.send(orphan);
+        to_adopter(orphan);
     }
     // Behind the first `next`, which the lifecycle calls as soon as it is polled.
     tokio::spawn(open_manifest(Arc::clone(&spool)));
-    tokio::spawn(adopt(orphan_receiver, label, uploader.clone()));
+    tokio::spawn(adopt_all(orphan_receiver, label, uploader.clone()));
 
     let seal_invocations = seal.invocations.map(std::num::NonZeroU32::get);
     let lifecycle = Lifecycle::new(
@@ -282,29 +289,35 @@ async fn open_manifest(spool: SharedSpool) {
     lock(&spool).open_manifest();
 }
 
-/// Adopts spools on a thread of its own: their files are read whole, and nothing must wait for that.
-async fn adopt(mut orphans: UnboundedReceiver<Orphan>, label: Labeler, uploader: Uploader) {
+/// Adopts spools, one at a time.
+async fn adopt_all(mut orphans: UnboundedReceiver<Orphan>, label: Labeler, uploader: Uploader) {
     while let Some(orphan) = orphans.recv().await {
-        let (sender, adopted) = tokio::sync::oneshot::channel();
-        let (id, label) = (orphan.id(), Arc::clone(&label));
-        let thread = std::thread::Builder::new().name("adopter".into());
-        let spawned: io::Result<_> = thread.spawn(move || sender.send(orphan.adopt(&label)).is_ok());
-        if let Err(error) = spawned {
-            crate::warn!("spool={id} error={error:?} No thread for adoption; the next life adopts.");
-            continue;
-        }
-        match adopted.await {
-            Ok(Ok(adopted)) => {
-                report_adoption(&adopted);
-                uploader.adopt(adopted);
-            }
-            Ok(Err(unknown_version)) => crate::warn!("{unknown_version}."),
-            Err(_) => crate::warn!("spool={id} Adoption panicked; the spool is left for the next life."),
-        }
+        let adopted = adopt(orphan, &label).await;
+        uploader.adoption_ends(adopted);
     }
 }
 
-fn report_adoption(adopted: &spool::Adopted) {
+/// Adopts a spool on a thread of its own: its files are read whole, and nothing must wait for that.
+async fn adopt(orphan: Orphan, label: &Labeler) -> Option<Adopted> {
+    let (sender, adopted) = tokio::sync::oneshot::channel();
+    let (id, label) = (orphan.id(), Arc::clone(label));
+    let thread = std::thread::Builder::new().name("adopter".into());
+    if let Err(error) = thread.spawn(move || sender.send(orphan.adopt(&label)).is_ok()) {
+        crate::warn!("spool={id} error={error:?} No thread for adoption; the next life adopts.");
+        return None;
+    }
+    match adopted.await {
+        Ok(Ok(adopted)) => {
+            report_adoption(&adopted);
+            return Some(adopted);
+        }
+        Ok(Err(unknown_version)) => crate::warn!("{unknown_version}."),
+        Err(_) => crate::warn!("spool={id} Adoption panicked; the spool is left for the next life."),
+    }
+    None
+}
+
+fn report_adoption(adopted: &Adopted) {
     let (id, report) = (adopted.id(), adopted.report());
     crate::info!(
         "spool={id} objects={} records={} torn_bytes={} A spool of an earlier life was adopted.",

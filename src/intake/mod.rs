@@ -36,7 +36,7 @@ pub struct Outputs {
     /// uploader afterwards finds the segment there.
     pub sealed: Arc<dyn Fn(SealedSegment) + Send + Sync>,
     /// A spool that was rolled away from, to be adopted.
-    pub orphans: UnboundedSender<Orphan>,
+    pub orphans: Arc<dyn Fn(Orphan) + Send + Sync>,
     /// What the telemetry told.
     pub observed: UnboundedSender<Observed>,
 }
@@ -133,8 +133,7 @@ impl Intake {
                 let orphan = spool.roll(identity::fresh(now_ms), now_ms).map_err(|_| AppendError::Write(error))?;
                 let next = spool.id();
                 crate::warn!("spool={left} next={next} The spool could not be written; a new one was begun.");
-                // Without a receiver the process is ending; the next one adopts.
-                let _ = self.outputs.orphans.send(orphan);
+                (self.outputs.orphans)(orphan);
                 self.append_once(state, spool, body, now_ms)
             }
             result => result,

@@ -48,6 +48,8 @@ struct State {
     parallel: usize,
     /// Raised when running attempts are to be cancelled and begun anew.
     cancel: bool,
+    /// Orphans whose files are being read.
+    adoptions: usize,
     told_configuration: bool,
     in_outage: bool,
     totals: Totals,
@@ -65,6 +67,7 @@ impl Uploader {
             rng,
             parallel: 1,
             cancel: false,
+            adoptions: 0,
             told_configuration: false,
             in_outage: false,
             totals: Totals::default(),
@@ -82,20 +85,28 @@ impl Uploader {
         self.shared.wake.notify_one();
     }
 
-    /// Takes an adopted spool.
-    pub fn adopt(&self, adopted: Adopted) {
+    /// Announces an orphan: until it is adopted there is work.
+    pub fn adoption_begins(&self) {
+        lock(&self.shared.state).adoptions += 1;
+    }
+
+    /// Takes an adopted spool, or learns that there is none to be had.
+    pub fn adoption_ends(&self, adopted: Option<Adopted>) {
         let mut state = lock(&self.shared.state);
-        for id in state.outbox.adopt(adopted) {
+        state.adoptions = state.adoptions.saturating_sub(1);
+        for id in adopted.map(|adopted| state.outbox.adopt(adopted)).unwrap_or_default() {
             state.queue.add(id);
         }
         drop(state);
         self.shared.wake.notify_one();
+        self.shared.progress.notify_waiters();
     }
 
-    /// Whether an attempt could be made now.
+    /// Whether an attempt runs or could be made now, or will be possible when an orphan has been read.
     pub fn has_work(&self, now_ms: i64) -> bool {
         let state = lock(&self.shared.state);
-        state.queue.in_flight() > 0 || matches!(state.queue.next(1, now_ms), Next::Attempt(_))
+        let may_attempt = matches!(state.queue.next(1, now_ms), Next::Attempt(_));
+        state.adoptions > 0 || state.queue.in_flight() > 0 || may_attempt
     }
 
     /// Objects that are not delivered.

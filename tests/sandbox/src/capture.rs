@@ -1,0 +1,136 @@
+//! Reads a process's output line by line.
+//!
+//! A line is handed on when its newline is there, or when the stream ends. [`Capture::drain`] reads the pipe empty at
+//! once: output that a process wrote before it made a request is thereby known before the request is acted upon.
+
+use std::io;
+use std::process::Stdio;
+
+use tokio::net::unix::pipe;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// A line without end is cut here: it would be held in memory otherwise.
+const LINE_BYTES_MAX: usize = 16 << 20;
+
+/// What becomes of a line.
+pub(crate) type Sink = Box<dyn FnMut(String) + Send>;
+
+/// The reading end of one output stream.
+#[derive(Debug)]
+pub(crate) struct Capture {
+    drains: mpsc::Sender<oneshot::Sender<()>>,
+    end: watch::Receiver<bool>,
+}
+
+impl Capture {
+    /// Makes a pipe; its writing end is for the process.
+    pub(crate) fn start(sink: Sink) -> io::Result<(Self, Stdio)> {
+        let (writing, reading) = pipe::pipe()?;
+        let stdio = Stdio::from(writing.into_blocking_fd()?);
+        let (drains, requests) = mpsc::channel(1);
+        let (ended, end) = watch::channel(false);
+        tokio::spawn(async move {
+            read(reading, Lines::new(sink), requests).await;
+            ended.send_replace(true);
+        });
+        Ok((Self { drains, end }, stdio))
+    }
+
+    /// Returns when everything that is in the pipe now has been read.
+    pub(crate) async fn drain(&self) {
+        let (done, drained) = oneshot::channel();
+        if self.drains.send(done).await.is_ok() {
+            // An error means that the stream has ended, hence is empty.
+            let _ = drained.await;
+        }
+    }
+
+    /// Returns when the stream has ended, that is when its last writer is gone.
+    pub(crate) async fn ended(&self) {
+        // An error means that the reader is gone, which is an end as well.
+        let _ = self.end.clone().wait_for(|&ended| ended).await;
+    }
+}
+
+async fn read(reading: pipe::Receiver, mut lines: Lines, mut requests: mpsc::Receiver<oneshot::Sender<()>>) {
+    loop {
+        tokio::select! {
+            readable = reading.readable() => if readable.is_err() || read_available(&reading, &mut lines).is_break() { break },
+            Some(done) = requests.recv() => {
+                let ended = read_available(&reading, &mut lines).is_break();
+                // Whoever asked may have given up waiting.
+                let _ = done.send(());
+                if ended { break }
+            }
+        }
+    }
+    lines.end();
+}
+
+fn read_available(reading: &pipe::Receiver, lines: &mut Lines) -> std::ops::ControlFlow<()> {
+    let mut buffer = [0; 64 << 10];
+    loop {
+        match reading.try_read(&mut buffer) {
+            Ok(0) => return std::ops::ControlFlow::Break(()),
+            Ok(n) => lines.extend(&buffer[..n]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return std::ops::ControlFlow::Continue(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return std::ops::ControlFlow::Break(()),
+        }
+    }
+}
+
+/// Cuts bytes into lines. Invalid UTF-8 becomes U+FFFD, as AWS's encoder has it.
+struct Lines {
+    partial: Vec<u8>,
+    sink: Sink,
+}
+
+impl Lines {
+    fn new(sink: Sink) -> Self {
+        Self { partial: Vec::new(), sink }
+    }
+
+    fn extend(&mut self, mut bytes: &[u8]) {
+        while let Some(newline) = bytes.iter().position(|&byte| byte == b'\n') {
+            self.partial.extend_from_slice(&bytes[..newline]);
+            self.emit();
+            bytes = &bytes[newline + 1..];
+        }
+        self.partial.extend_from_slice(bytes);
+        if self.partial.len() >= LINE_BYTES_MAX {
+            self.emit();
+        }
+    }
+
+    fn end(&mut self) {
+        if !self.partial.is_empty() {
+            self.emit();
+        }
+    }
+
+    fn emit(&mut self) {
+        (self.sink)(String::from_utf8_lossy(&self.partial).into_owned());
+        self.partial.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn lines_are_cut_at_newlines_wherever_the_reads_end() {
+        let (sender, lines) = mpsc::channel();
+        let mut cutter = Lines::new(Box::new(move |line| sender.send(line).expect("open")));
+        for part in ["on", "e\ntwo\n\nth", "ree\r\n", "fo\u{fffd}ur"] {
+            cutter.extend(part.as_bytes());
+        }
+        cutter.extend(b"\xff\n last");
+        cutter.end();
+        drop(cutter);
+        let lines: Vec<String> = lines.iter().collect();
+        assert_eq!(lines, ["one", "two", "", "three\r", "fo\u{fffd}ur\u{fffd}", " last"]);
+    }
+}

@@ -1,0 +1,103 @@
+//! The built-in function: the official Rust runtime around a handler that logs what its payload asks for.
+
+use std::io::{BufWriter, Write};
+use std::time::Duration;
+
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::lines::Lines;
+
+/// Set in the environment of a process that is to become the built-in function.
+pub(super) const SWITCH: &str = "SANDBOX_BUILT_IN_FUNCTION";
+
+/// What one invocation of the built-in function does: first it writes, then it sleeps, then it ends.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct Work {
+    /// Lines to write. Every line of every invocation differs from all others.
+    pub lines: u32,
+    /// Bytes of each line, without its newline.
+    pub line_bytes: usize,
+    /// Bytes of one more line, or none.
+    pub large_line_bytes: Option<usize>,
+    /// Whether to write to stderr instead of stdout.
+    pub stderr: bool,
+    /// Whether lines are JSON objects.
+    pub json: bool,
+    /// Sleep after writing, in milliseconds.
+    pub sleep_ms: u64,
+    /// How it goes wrong, if it does.
+    pub fail: Option<Fail>,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        Self { lines: 5, line_bytes: 200, large_line_bytes: None, stderr: false, json: false, sleep_ms: 0, fail: None }
+    }
+}
+
+/// How an invocation of the built-in function goes wrong.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Fail {
+    /// The handler returns an error.
+    Error,
+    /// The handler panics; the runtime reports it.
+    Panic,
+    /// The process exits with code 1.
+    Exit,
+    /// The handler never returns.
+    Timeout,
+}
+
+/// Runs before `main` of every program that links this crate, and takes over in processes started as the function.
+///
+/// Before `main` the standard library promises less (its documentation of `std` names stdio and the runtime's set-up as
+/// open points). On Linux with `.init_array`, what is used here works: environment, heap, threads, stdio. The one
+/// difference met is SIGPIPE, which is not yet ignored: it ends a function whose output nobody reads, which is welcome.
+#[ctor::ctor(unsafe)]
+fn become_the_function() {
+    if std::env::var_os(SWITCH).is_some() {
+        run();
+    }
+}
+
+fn run() -> ! {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(lambda_runtime::run(service_fn(handle))),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = result {
+        eprintln!("The built-in function cannot go on: {error}");
+    }
+    std::process::exit(1);
+}
+
+async fn handle(event: LambdaEvent<Work>) -> Result<Value, lambda_runtime::Error> {
+    let (work, context) = event.into_parts();
+    let lines = Lines::new(&context.request_id, work.json);
+    write(&lines, &work)?;
+    tokio::time::sleep(Duration::from_millis(work.sleep_ms)).await;
+    match work.fail {
+        None => Ok(json!({ "lines": work.lines, "requestId": context.request_id })),
+        Some(Fail::Error) => Err("the payload asked for an error".into()),
+        Some(Fail::Panic) => panic!("the payload asked for a panic"),
+        Some(Fail::Exit) => std::process::exit(1),
+        Some(Fail::Timeout) => std::future::pending().await,
+    }
+}
+
+fn write(lines: &Lines, work: &Work) -> std::io::Result<()> {
+    let output: Box<dyn Write> = if work.stderr { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
+    let mut output = BufWriter::new(output);
+    for number in 0..work.lines {
+        writeln!(output, "{}", lines.line(number, work.line_bytes))?;
+    }
+    if let Some(bytes) = work.large_line_bytes {
+        writeln!(output, "{}", lines.line(work.lines, bytes))?;
+    }
+    output.flush()
+}

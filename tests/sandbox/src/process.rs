@@ -1,0 +1,233 @@
+//! Processes of the environment: each leads a group of its own, and no group outlives the sandbox.
+//!
+//! A group is signalled as a whole, so that a shell or a supervisor in front of the real program makes no difference.
+//! [`Groups`] knows every living group. When the sandbox goes, however it goes, it kills them without the help of the
+//! async runtime: SIGKILL also ends what SIGSTOP holds. (Should the whole program be killed, the kernel sends SIGHUP and
+//! SIGCONT to the stopped orphaned groups, and the running ones lose their API.)
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use tokio::process::Child;
+use tokio::sync::watch;
+
+use crate::capture::{Capture, Sink};
+
+/// Interval at which the peak of memory is read; what grows after the last reading is not seen.
+const MEMORY_READING: Duration = Duration::from_millis(20);
+
+/// Longest wait for killed processes when the sandbox is dropped. SIGKILL takes microseconds, or for ever.
+const DEATH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A dead process's output is read until its end, but no longer than this: a descendant in another group may hold it.
+const OUTPUT_END_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What to execute.
+#[derive(Debug, Clone)]
+pub(crate) struct Program {
+    pub(crate) path: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
+    /// The whole environment of the process.
+    pub(crate) variables: BTreeMap<String, String>,
+    pub(crate) current_dir: Option<PathBuf>,
+}
+
+/// A living or dead process of the environment.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pid: Pid,
+    started: Instant,
+    exit: watch::Receiver<Option<ExitStatus>>,
+    outputs: Arc<[Capture; 2]>,
+    peak_rss_kib: Arc<AtomicU64>,
+}
+
+impl Process {
+    /// Starts a program in a group of its own. `on_exit` runs once, after its output was read to the end.
+    pub(crate) fn start(
+        program: &Program,
+        groups: &Groups,
+        sinks: [Sink; 2],
+        on_death: impl Future<Output = ()> + Send + 'static,
+        on_exit: impl FnOnce(ExitStatus) + Send + 'static,
+    ) -> io::Result<Self> {
+        let [stdout_sink, stderr_sink] = sinks;
+        let (stdout, stdout_writer) = Capture::start(stdout_sink)?;
+        let (stderr, stderr_writer) = Capture::start(stderr_sink)?;
+        let child = spawn(program, stdout_writer, stderr_writer)?;
+        let pid = child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw)
+            .expect("a child that was not waited for has a positive id");
+        groups.add(pid);
+
+        let outputs = Arc::new([stdout, stderr]);
+        let peak_rss_kib = Arc::new(AtomicU64::new(0));
+        let (exited, exit) = watch::channel(None);
+        let watcher = Watcher { child, pid, groups: groups.clone(), outputs: Arc::clone(&outputs), peak_rss_kib: Arc::clone(&peak_rss_kib) };
+        tokio::spawn(async move {
+            let status = watcher.wait(on_death).await;
+            on_exit(status);
+            exited.send_replace(Some(status));
+        });
+        Ok(Self { pid, started: Instant::now(), exit, outputs, peak_rss_kib })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Most memory that the process was seen to use (`VmHWM`).
+    pub(crate) fn peak_rss_kib(&self) -> u64 {
+        self.peak_rss_kib.fetch_max(read_peak_rss_kib(self.pid).unwrap_or(0), Ordering::Relaxed);
+        self.peak_rss_kib.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        if self.exit.borrow().is_none() {
+            send(self.pid, signal);
+        }
+    }
+
+    /// Waits for the end of the process and of its output.
+    pub(crate) async fn exited(&self) -> ExitStatus {
+        let mut exit = self.exit.clone();
+        let status = exit.wait_for(Option::is_some).await.map(|status| *status);
+        status.ok().flatten().expect("the watcher reports the status before it ends")
+    }
+
+    /// Returns when everything that the process has written by now was read.
+    pub(crate) async fn drain_output(&self) {
+        for output in self.outputs.iter() {
+            output.drain().await;
+        }
+    }
+}
+
+fn spawn(program: &Program, stdout: Stdio, stderr: Stdio) -> io::Result<Child> {
+    let mut command = tokio::process::Command::new(&program.path);
+    command
+        .args(&program.arguments)
+        .env_clear()
+        .envs(&program.variables)
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(stderr)
+        .process_group(0);
+    if let Some(directory) = &program.current_dir {
+        command.current_dir(directory);
+    }
+    command.spawn()
+}
+
+struct Watcher {
+    child: Child,
+    pid: Pid,
+    groups: Groups,
+    outputs: Arc<[Capture; 2]>,
+    peak_rss_kib: Arc<AtomicU64>,
+}
+
+impl Watcher {
+    async fn wait(mut self, on_death: impl Future<Output = ()>) -> ExitStatus {
+        let mut readings = tokio::time::interval(MEMORY_READING);
+        let status = loop {
+            tokio::select! {
+                status = self.child.wait() => break status.expect("our child can be waited for"),
+                _ = readings.tick() => {
+                    self.peak_rss_kib.fetch_max(read_peak_rss_kib(self.pid).unwrap_or(0), Ordering::Relaxed);
+                }
+            }
+        };
+        // Its descendants end with the leader; the group keeps its number as long as one of them lives.
+        send(self.pid, Signal::KILL);
+        self.groups.remove(self.pid);
+        on_death.await;
+        let _ = tokio::time::timeout(OUTPUT_END_TIMEOUT, async {
+            for output in self.outputs.iter() {
+                output.ended().await;
+            }
+        })
+        .await;
+        status
+    }
+}
+
+fn send(group: Pid, signal: Signal) {
+    // The only error is that nobody is left, and then nothing has to be done.
+    let _ = kill_process_group(group, signal);
+}
+
+fn read_peak_rss_kib(pid: Pid) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// The living process groups of one sandbox.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Groups(Arc<Mutex<Living>>);
+
+#[derive(Debug, Default)]
+struct Living {
+    groups: Vec<Pid>,
+    /// Set when the sandbox goes: a process that starts after that dies at once.
+    closed: bool,
+}
+
+impl Groups {
+    fn living<T>(&self, f: impl FnOnce(&mut Living) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn add(&self, group: Pid) {
+        self.living(|living| {
+            living.groups.push(group);
+            if living.closed {
+                send(group, Signal::KILL);
+            }
+        });
+    }
+
+    fn remove(&self, group: Pid) {
+        self.living(|living| living.groups.retain(|&other| other != group));
+    }
+
+    /// Kills everything that lives or will be started, and waits until the leaders are dead. Blocks; for `Drop`.
+    pub(crate) fn kill_all(&self) {
+        let groups = self.living(|living| {
+            living.closed = true;
+            living.groups.clone()
+        });
+        for &group in &groups {
+            send(group, Signal::KILL);
+        }
+        let deadline = Instant::now() + DEATH_TIMEOUT;
+        while !groups.iter().all(|&group| is_dead(group)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Looks without reaping: that is left to the async runtime.
+fn is_dead(leader: Pid) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    match waitid(WaitId::Pid(leader), options) {
+        Ok(status) => status.is_some(),
+        // Reaped already.
+        Err(_) => true,
+    }
+}

@@ -1,0 +1,182 @@
+//! Settings of a sandbox: what the builder collects.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::error::StartError;
+use crate::function::Function;
+use crate::sandbox::Sandbox;
+use crate::telemetry::LogFormat;
+
+/// Longest Init, as on Lambda for on-demand functions.
+pub(crate) const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Budget of SHUTDOWN with an external extension, as on Lambda.
+pub(crate) const SHUTDOWN_BUDGET: Duration = Duration::from_millis(2_000);
+
+/// The runtime's part of the shutdown budget: 30 %, as AWS's emulator has it.
+pub(crate) const RUNTIME_SHUTDOWN_BUDGET: Duration = Duration::from_millis(600);
+
+/// What an environment is made of.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) extension: Option<PathBuf>,
+    pub(crate) extension_variables: BTreeMap<String, String>,
+    pub(crate) function: Function,
+    pub(crate) function_name: String,
+    pub(crate) function_version: String,
+    pub(crate) handler: String,
+    pub(crate) account_id: String,
+    pub(crate) region: String,
+    pub(crate) memory_mb: u32,
+    pub(crate) function_timeout: Duration,
+    pub(crate) initialization_type: String,
+    pub(crate) log_format: LogFormat,
+    pub(crate) tmp: Option<PathBuf>,
+    pub(crate) freeze: bool,
+    pub(crate) redeliver: bool,
+    pub(crate) telemetry_unsupported: bool,
+    pub(crate) refuse_invoke: bool,
+}
+
+impl Settings {
+    /// The name that the extension has to register with.
+    pub(crate) fn extension_name(&self) -> Option<&str> {
+        self.extension.as_deref().and_then(Path::file_name).and_then(OsStr::to_str)
+    }
+
+    pub(crate) fn function_arn(&self) -> String {
+        format!("arn:aws:lambda:{}:{}:function:{}", self.region, self.account_id, self.function_name)
+    }
+}
+
+/// Describes an environment; [`SandboxBuilder::start`] brings it to life.
+#[derive(Debug, Clone)]
+#[must_use = "nothing runs before `start`"]
+pub struct SandboxBuilder {
+    settings: Settings,
+}
+
+impl Default for SandboxBuilder {
+    fn default() -> Self {
+        Self {
+            settings: Settings {
+                extension: None,
+                extension_variables: BTreeMap::new(),
+                function: Function::built_in(),
+                function_name: "sandbox-function".to_owned(),
+                function_version: "$LATEST".to_owned(),
+                handler: "app.handler".to_owned(),
+                account_id: "123456789012".to_owned(),
+                region: "us-east-1".to_owned(),
+                memory_mb: 512,
+                function_timeout: Duration::from_secs(3),
+                initialization_type: "on-demand".to_owned(),
+                log_format: LogFormat::Text,
+                tmp: None,
+                freeze: true,
+                redeliver: false,
+                telemetry_unsupported: false,
+                refuse_invoke: false,
+            },
+        }
+    }
+}
+
+impl SandboxBuilder {
+    /// The extension's program. Its file name is the name that it has to register with.
+    pub fn extension(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.extension = Some(path.into());
+        self
+    }
+
+    /// A variable of the extension. It gets these, Lambda's own, `PATH` and `TMPDIR`, and inherits nothing else.
+    pub fn extension_env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.extension_variables.insert(name.into(), value.into());
+        self
+    }
+
+    /// The function; [`Function::built_in`] by default.
+    pub fn function(mut self, function: Function) -> Self {
+        self.settings.function = function;
+        self
+    }
+
+    /// Name of the function; `sandbox-function` by default.
+    pub fn function_name(mut self, name: impl Into<String>) -> Self {
+        self.settings.function_name = name.into();
+        self
+    }
+
+    /// Memory size of the function in MB; 512 by default. It is told, not enforced.
+    pub fn memory_mb(mut self, memory_mb: u32) -> Self {
+        self.settings.memory_mb = memory_mb;
+        self
+    }
+
+    /// Timeout of an invocation, the extension's part included; 3 s by default.
+    pub fn function_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.function_timeout = timeout;
+        self
+    }
+
+    /// Region that is told to extension and function; `us-east-1` by default.
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.settings.region = region.into();
+        self
+    }
+
+    /// Value of `AWS_LAMBDA_INITIALIZATION_TYPE`; `on-demand` by default. It is told; the lifecycle stays the same.
+    pub fn initialization_type(mut self, kind: impl Into<String>) -> Self {
+        self.settings.initialization_type = kind.into();
+        self
+    }
+
+    /// Log format of the function; text by default.
+    pub fn log_format(mut self, format: LogFormat) -> Self {
+        self.settings.log_format = format;
+        self
+    }
+
+    /// The directory that plays `/tmp`: `TMPDIR` of extension and function. It survives resets, and the sandbox.
+    /// By default the sandbox makes one of its own and removes it in the end.
+    pub fn tmp(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.settings.tmp = Some(directory.into());
+        self
+    }
+
+    /// Whether the environment is frozen between invocations; on by default.
+    pub fn freeze(mut self, freeze: bool) -> Self {
+        self.settings.freeze = freeze;
+        self
+    }
+
+    /// Whether telemetry that was not acknowledged is offered again, to the same extension after a refusal and to the
+    /// next one after a restart; off by default, as in AWS's emulator.
+    pub fn redeliver(mut self, redeliver: bool) -> Self {
+        self.settings.redeliver = redeliver;
+        self
+    }
+
+    /// Makes subscriptions answer 202 "not supported", as emulators do.
+    pub fn telemetry_unsupported(mut self, unsupported: bool) -> Self {
+        self.settings.telemetry_unsupported = unsupported;
+        self
+    }
+
+    /// Refuses to register `INVOKE`, as Lambda Managed Instances do.
+    pub fn refuse_invoke(mut self, refuse: bool) -> Self {
+        self.settings.refuse_invoke = refuse;
+        self
+    }
+
+    /// Starts the environment and runs Init.
+    ///
+    /// # Errors
+    /// When the environment cannot be set up, or when Init fails: then nothing of it is left.
+    pub async fn start(self) -> Result<Sandbox, StartError> {
+        Sandbox::start(self.settings).await
+    }
+}

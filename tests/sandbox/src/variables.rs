@@ -1,0 +1,58 @@
+//! The environment variables of extension and function (Lambda guide, "Defined runtime environment variables").
+//!
+//! An extension sees less than the function: no handler, no task root, no log group or stream, nothing that begins with
+//! an underscore. From the sandbox's own environment only `PATH` is passed on.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::settings::Settings;
+
+/// Credentials that no service accepts: a test that needs valid ones sets them.
+const CREDENTIALS: [(&str, &str); 3] = [
+    ("AWS_ACCESS_KEY_ID", "AKIASANDBOX000000000"),
+    ("AWS_SECRET_ACCESS_KEY", "sandbox-secret-access-key"),
+    ("AWS_SESSION_TOKEN", "sandbox-session-token"),
+];
+
+pub(crate) fn of_extension(settings: &Settings, api: SocketAddr, tmp: &Path) -> BTreeMap<String, String> {
+    let mut variables = of_both(settings, api, tmp);
+    let own = settings.extension_variables.iter().filter(|(name, _)| !name.starts_with('_'));
+    variables.extend(own.map(|(name, value)| (name.clone(), value.clone())));
+    variables
+}
+
+pub(crate) fn of_function(settings: &Settings, api: SocketAddr, tmp: &Path) -> BTreeMap<String, String> {
+    let mut variables = of_both(settings, api, tmp);
+    let name = &settings.function_name;
+    let only_the_function = [
+        ("_HANDLER", settings.handler.clone()),
+        ("AWS_EXECUTION_ENV", "AWS_Lambda_sandbox".to_owned()),
+        ("AWS_LAMBDA_LOG_FORMAT", settings.log_format.variable().to_owned()),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}")),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", format!("2026/01/01/[{}]sandbox", settings.function_version)),
+    ];
+    variables.extend(only_the_function.map(|(name, value)| (name.to_owned(), value)));
+    variables.extend(settings.function.variables());
+    variables
+}
+
+fn of_both(settings: &Settings, api: SocketAddr, tmp: &Path) -> BTreeMap<String, String> {
+    let lambda = [
+        ("AWS_LAMBDA_RUNTIME_API", api.to_string()),
+        ("AWS_LAMBDA_FUNCTION_NAME", settings.function_name.clone()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", settings.function_version.clone()),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", settings.memory_mb.to_string()),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", settings.initialization_type.clone()),
+        ("AWS_REGION", settings.region.clone()),
+        ("AWS_DEFAULT_REGION", settings.region.clone()),
+        ("TZ", ":UTC".to_owned()),
+        ("TMPDIR", tmp.display().to_string()),
+    ];
+    let mut variables: BTreeMap<String, String> =
+        lambda.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    variables.extend(CREDENTIALS.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    variables.extend(std::env::var("PATH").map(|path| ("PATH".to_owned(), path)));
+    variables
+}

@@ -1,0 +1,103 @@
+//! The world that the stories are told in: a bucket, a directory that plays `/tmp`, and sandboxes over both.
+
+#![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part of it")]
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sandbox::oracle::{self, DeliveredObject, Verdict};
+use sandbox::s3::{S3Server, StoredObject};
+use sandbox::{Category, Ledger, Sandbox, SandboxBuilder};
+use tempfile::TempDir;
+
+pub const BUCKET: &str = "logs";
+/// What the extension ships by default.
+pub const SHIPPED: &[Category] = &[Category::Platform, Category::Function];
+
+pub struct World {
+    pub s3: S3Server,
+    objects: TempDir,
+    tmp: TempDir,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let objects = TempDir::new().unwrap();
+        let s3 = S3Server::start(objects.path()).await.unwrap();
+        s3.create_bucket(BUCKET).unwrap();
+        Self { s3, objects, tmp: TempDir::new().unwrap() }
+    }
+
+    /// A sandbox whose extension ships to the bucket. Waits are short, so that stories are.
+    pub fn sandbox(&self) -> SandboxBuilder {
+        Sandbox::builder()
+            .extension(extension())
+            .tmp(self.tmp.path())
+            .extension_env("LOGSPOOL_DIR", self.spool_root().display().to_string())
+            .extension_env("LOGSPOOL_DESTINATION", format!("s3://{BUCKET}/it"))
+            .extension_env("AWS_ENDPOINT_URL_S3", self.s3.endpoint())
+            .extension_env("AWS_REGION", self.s3.region())
+            .extension_env("AWS_ACCESS_KEY_ID", self.s3.access_key_id())
+            .extension_env("AWS_SECRET_ACCESS_KEY", self.s3.secret_access_key())
+            .extension_env("LOGSPOOL_RETRY_BASE", "10ms")
+            .extension_env("LOGSPOOL_RETRY_MAX", "100ms")
+            .extension_env("LOGSPOOL_REQUEST_TIMEOUT", "1s")
+    }
+
+    pub fn tmp(&self) -> &Path {
+        self.tmp.path()
+    }
+
+    pub fn spool_root(&self) -> PathBuf {
+        self.tmp.path().join("spool")
+    }
+
+    /// Spool directories that are left.
+    pub fn spools(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.spool_root()) else { return Vec::new() };
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+
+    pub fn objects(&self) -> Vec<StoredObject> {
+        self.s3.objects(BUCKET).unwrap()
+    }
+
+    pub fn verdict<'a>(&self, ledgers: impl IntoIterator<Item = &'a Ledger>) -> Verdict {
+        let objects: Vec<_> = self
+            .objects()
+            .into_iter()
+            .map(|object| DeliveredObject { name: object.key, bytes: object.bytes })
+            .collect();
+        oracle::judge(ledgers, &objects, SHIPPED)
+    }
+}
+
+/// The extension under test.
+pub fn extension() -> &'static str {
+    env!("CARGO_BIN_EXE_logspool")
+}
+
+/// Every acknowledged line is delivered exactly once, and something was delivered at all.
+#[track_caller]
+pub fn assert_whole(verdict: &Verdict) {
+    if let Err(findings) = verdict.holds() {
+        panic!("{findings}");
+    }
+    assert_eq!(verdict.lost.len(), 0, "{verdict}");
+    assert_eq!(verdict.pending, 0, "{verdict}");
+    assert!(verdict.delivered > 0, "{verdict}");
+}
+
+/// The one line of the extension's output that holds `part`.
+#[track_caller]
+pub fn the_line(sandbox: &Sandbox, part: &str) -> String {
+    let output = sandbox.extension_output();
+    let found: Vec<_> = output.iter().filter(|line| line.contains(part)).collect();
+    assert_eq!(found.len(), 1, "{part:?} must be said once, in {output:#?}");
+    found[0].clone()
+}
+
+/// Sleeps as part of a story (a pause between invocations), never to wait for something.
+pub async fn pause(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
