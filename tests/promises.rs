@@ -1,5 +1,7 @@
 //! P1, P2, P3: what was acknowledged is delivered, once, through kills and outages.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
+
 mod world;
 
 use std::time::Duration;

@@ -172,6 +172,11 @@ impl SandboxBuilder {
         self
     }
 
+    #[cfg(test)]
+    pub(crate) fn into_settings(self) -> Settings {
+        self.settings
+    }
+
     /// Starts the environment and runs Init.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ mod scripted;
 use std::path::Path;
 
 use sandbox::{Function, Sandbox, Work};
-use scripted::Script;
+use scripted::{Script, eventually};
 
 /// The state letter of `/proc/<pid>/stat`; `None` when the process is gone.
 fn state(pid: u32) -> Option<char> {
@@ -27,9 +27,7 @@ async fn extension_and_function_are_stopped_between_invocations() {
         sandbox.until_frozen().await;
         for pid in pids {
             // The signal is sent; the kernel stops the process a moment later.
-            while state(pid) != Some('T') {
-                tokio::task::yield_now().await;
-            }
+            eventually(|| state(pid) == Some('T')).await;
         }
         assert!(sandbox.invoke(Work::default()).await.result.is_ok());
     }
@@ -68,18 +66,12 @@ async fn descendants_of_the_function_die_with_it() {
     assert!(!is_dead(descendant));
     starting.abort();
     let _ = starting.await;
-    while !is_dead(descendant) {
-        tokio::task::yield_now().await;
-    }
+    eventually(|| is_dead(descendant)).await;
 }
 
 async fn read_pid(file: &Path) -> u32 {
-    loop {
-        if let Ok(pid) = std::fs::read_to_string(file) {
-            return pid.trim().parse().expect("a process id");
-        }
-        tokio::task::yield_now().await;
-    }
+    eventually(|| file.exists()).await;
+    std::fs::read_to_string(file).expect("readable").trim().parse().expect("a process id")
 }
 
 #[tokio::test]

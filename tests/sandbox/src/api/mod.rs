@@ -8,6 +8,8 @@ mod extensions;
 mod journal;
 mod runtime;
 mod telemetry;
+#[cfg(test)]
+mod tests;
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -89,6 +89,13 @@ pub fn sandbox(script: &Script) -> (SandboxBuilder, TempDir) {
     (Sandbox::builder().extension(program).extension_env(SWITCH, script), directory)
 }
 
+/// Returns as soon as something that the sandbox is not told of has happened.
+pub async fn eventually(mut happened: impl FnMut() -> bool) {
+    while !happened() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
 /// Every event that extensions stored under a `/tmp`, body after body.
 pub fn received(tmp: &Path) -> Vec<Value> {
     bodies(tmp).into_iter().flatten().collect()
@@ -96,8 +103,9 @@ pub fn received(tmp: &Path) -> Vec<Value> {
 
 /// Every telemetry body that extensions stored under a `/tmp`, in the order of their arrival.
 pub fn bodies(tmp: &Path) -> Vec<Vec<Value>> {
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(tmp.join("bodies")).into_iter().flatten().map(|entry| entry.expect("readable").path()).collect();
+    let entries = fs::read_dir(tmp.join("bodies")).into_iter().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
     files.sort();
     let parse = |path: PathBuf| serde_json::from_slice(&fs::read(path).expect("readable")).expect("an array of events");
     files.into_iter().map(parse).collect()
@@ -277,5 +285,7 @@ fn store(body: &[u8]) {
     fs::create_dir_all(&directory).expect("the directory of bodies");
     let life = fs::read_dir(&directory).expect("readable").count();
     let number = STORED.fetch_add(1, Ordering::Relaxed);
-    fs::write(directory.join(format!("{life:06}-{number:06}.json")), body).expect("written");
+    let name = format!("{life:06}-{number:06}");
+    fs::write(directory.join(format!("{name}.new")), body).expect("written");
+    fs::rename(directory.join(format!("{name}.new")), directory.join(format!("{name}.json"))).expect("renamed");
 }

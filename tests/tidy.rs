@@ -1,0 +1,157 @@
+//! What the repository promises of itself: who may know what, and that the README tells the truth about settings.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use logspool::config::settings;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The Rust sources below a folder.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test(&path) {
+                found.push((relative(&path), fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "{folder} has sources");
+    found
+}
+
+/// Modules that are compiled for tests only.
+fn is_test(path: &Path) -> bool {
+    let names = ["tests.rs", "test_body.rs", "recording_server.rs"];
+    names.iter().any(|name| path.ends_with(name))
+}
+
+fn relative(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap().display().to_string()
+}
+
+/// Code without comments and without inline tests: what is said about a thing is no use of it.
+fn code(source: &str) -> String {
+    let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// `word` stands in the code of these files only; a name that ends with `/` means a folder.
+#[track_caller]
+fn only(folder: &str, word: &str, allowed: &[&str]) {
+    let mut seen = false;
+    for (path, source) in sources(folder) {
+        if !code(&source).contains(word) {
+            continue;
+        }
+        seen = true;
+        let is_allowed =
+            allowed.iter().any(|allowed| path == *allowed || (allowed.ends_with('/') && path.starts_with(allowed)));
+        assert!(is_allowed, "{path} must not use {word:?}; only {allowed:?} may");
+    }
+    assert!(seen || allowed.is_empty(), "{word:?} is used nowhere: the rule is out of date");
+}
+
+#[test]
+fn each_dependency_is_known_to_one_place() {
+    only("src", "aws_sdk_s3", &["src/upload/store/"]);
+    only("src", "aws_smithy", &["src/upload/store/"]);
+    only("src", "backoff::", &["src/upload/retry.rs"]);
+    only("spool/src", "sled::", &["spool/src/manifest/mod.rs"]);
+    only("spool/src", "bincode::", &["spool/src/manifest/row.rs"]);
+    only("spool/src", "zstd::", &["spool/src/codec/encoder.rs"]);
+}
+
+#[test]
+fn the_spool_knows_nothing_of_lambda_s3_or_tokio() {
+    for word in ["tokio", "lambda", "Lambda", "s3", "hyper", "SystemTime", "Instant::now"] {
+        only("spool/src", word, &[]);
+    }
+}
+
+#[test]
+fn the_outside_is_touched_in_one_place_each() {
+    only("src", "env::var", &["src/config/vars.rs"]);
+    only("src", "process::exit", &[]);
+    only("src", "spawn_blocking", &["src/upload/store/file.rs"]);
+    only("src", "eprintln!", &[]);
+    only("src", "println!", &[]);
+    only("src", "SystemTime::now", &["src/deadline.rs", "src/upload/store/"]);
+}
+
+#[test]
+fn pure_modules_have_no_clock_no_socket_and_no_task() {
+    let pure = [
+        "src/intake/attribution.rs",
+        "src/intake/encode.rs",
+        "src/intake/line.rs",
+        "src/lifecycle/seal_policy.rs",
+        "src/lifecycle/drain_policy.rs",
+        "src/lifecycle/invocations.rs",
+        "src/runtime_api/next_policy.rs",
+        "src/telemetry/body.rs",
+        "src/telemetry/event.rs",
+        "src/upload/object_key.rs",
+        "src/upload/queue.rs",
+        "src/upload/retry.rs",
+    ];
+    for path in pure {
+        let source = code(&fs::read_to_string(root().join(path)).unwrap());
+        for word in ["async ", "tokio", "now_ms()", "std::fs", "std::net", "SystemTime::now", "Instant::now"] {
+            assert!(!source.contains(word), "{path} is pure and must not use {word:?}");
+        }
+    }
+}
+
+const TABLE_BEGINS: &str = "<!-- settings: made from src/config/settings.rs -->\n";
+const TABLE_ENDS: &str = "<!-- end of settings -->\n";
+
+fn settings_table() -> String {
+    let mut table = String::from("| Variable | Default | Meaning |\n|---|---|---|\n");
+    for setting in settings::ALL {
+        let default = setting.default.map_or_else(|| "none".to_owned(), |default| format!("`{default}`"));
+        table.push_str(&format!("| `{}` | {default} | {} |\n", setting.variable(), setting.meaning));
+    }
+    table
+}
+
+/// `LOGSPOOL_TEST_BLESS=1` writes the table.
+#[test]
+fn the_readme_has_the_table_of_settings() {
+    let path = root().join("README.md");
+    let readme = fs::read_to_string(&path).unwrap();
+    let (before, rest) = readme.split_once(TABLE_BEGINS).expect("the README marks its table");
+    let (table, after) = rest.split_once(TABLE_ENDS).expect("the README marks its table's end");
+    if std::env::var_os("LOGSPOOL_TEST_BLESS").is_some() {
+        fs::write(&path, [before, TABLE_BEGINS, &settings_table(), TABLE_ENDS, after].concat()).unwrap();
+    } else {
+        assert!(
+            table == settings_table(),
+            "the README's table is out of date: run this test with LOGSPOOL_TEST_BLESS=1"
+        );
+    }
+}
+
+#[test]
+fn every_file_that_is_named_in_the_documents_exists() {
+    for document in ["README.md", "ARCHITECTURE.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        for word in text.split(|c: char| c.is_whitespace() || "`()[]|,;".contains(c)) {
+            let looks_like_a_path =
+                ["src/", "spool/", "tests/", "examples/"].iter().any(|folder| word.starts_with(folder));
+            let path = PathBuf::from(word.trim_end_matches(['.', ':']));
+            if looks_like_a_path && !word.contains(['*', '<', '{']) {
+                assert!(root().join(&path).exists(), "{document} names {word}, which is not there");
+            }
+        }
+    }
+}
