@@ -13,7 +13,12 @@ fn main() -> ExitCode {
     logging::set_level(config.log);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let exit = match runtime {
-        Ok(runtime) => runtime.block_on(app::run(config, errors, &executable_name())),
+        Ok(runtime) => {
+            let exit = runtime.block_on(app::run(config, errors, &executable_name()));
+            // A file system that hangs must not keep the process: what it holds is delivered by the next life.
+            runtime.shutdown_background();
+            exit
+        }
         Err(error) => {
             logspool::warn!("error={error:?} There is no async runtime to be had; no logs are collected.");
             loop {

@@ -283,10 +283,7 @@ impl<'a> Adoption<'a> {
             report: self.report,
         };
         // What has no object is not waited for; a file that cannot be removed now goes with the directory.
-        let empty: Vec<_> = adopted.outstanding.iter().filter(|(_, left)| **left == 0).map(|(id, _)| *id).collect();
-        for segment in empty {
-            let _ = adopted.remove_if_delivered(segment);
-        }
+        let _ = adopted.remove_delivered();
         adopted
     }
 }
@@ -307,21 +304,23 @@ impl Adopted {
         &self.report
     }
 
-    /// Notes that an object is delivered, and removes its file when it was the last of it.
+    /// Notes that an object is delivered, and removes files that are delivered whole, the oldest first.
     pub fn delivered(&mut self, key: &SegmentKey) -> io::Result<()> {
         let Some(left) = self.outstanding.get_mut(&key.segment) else { return Ok(()) };
         *left = left.saturating_sub(1);
-        self.remove_if_delivered(key.segment)
+        self.remove_delivered()
     }
 
-    fn remove_if_delivered(&mut self, segment: SegmentId) -> io::Result<()> {
-        let delivered = self.outstanding.get(&segment) == Some(&0);
-        // The last file tells where the stream ends; it goes with the directory.
-        if !delivered || self.last_file == Some(segment) {
-            return Ok(());
+    /// Removes delivered files in order, but for the last one: it tells where the stream ends and goes with the directory.
+    fn remove_delivered(&mut self) -> io::Result<()> {
+        let mut result = Ok(());
+        while let Some(oldest) = self.outstanding.first_entry().filter(|oldest| *oldest.get() == 0) {
+            if self.last_file == Some(*oldest.key()) {
+                break;
+            }
+            result = result.and(self.dir.remove_segment(oldest.remove_entry().0));
         }
-        self.outstanding.remove(&segment);
-        self.dir.remove_segment(segment)
+        result
     }
 
     /// Whether every object is delivered. What is left is the [end](Self::end), then [`finish`](Self::finish).

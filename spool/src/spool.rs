@@ -16,8 +16,7 @@ use crate::layout::{DirLock, SpoolDir};
 use crate::loss::{LossCause, Losses};
 use crate::manifest::{Manifest, ManifestState, Row, RowState, SealedRow};
 use crate::seal::SealReason;
-use crate::segment::active::{ActiveSegment, AppendError, Batch};
-use crate::segment::file::SegmentFile;
+use crate::segment::active::{ActiveSegment, AppendError, Batch, StateFile};
 use crate::segment::sealed::{SealedSegment, SegmentFacts, SegmentKey};
 
 /// Names a segment when it is sealed, from its facts alone, so that everyone who has the file gives it the same name.
@@ -91,15 +90,17 @@ pub struct Spool {
     encoder: Encoder,
     scratch: Vec<u8>,
     active: ActiveSegment,
-    active_file: Arc<dyn SegmentFile>,
     sealed: BTreeMap<SegmentId, Sealed>,
     manifest: Manifest,
     fragments: u64,
 }
 
 struct Sealed {
-    file: Arc<dyn SegmentFile>,
+    state: StateFile,
     row: Row,
+    next_seq: Seqno,
+    ended: bool,
+    delivered: bool,
 }
 
 impl Spool {
@@ -115,7 +116,7 @@ impl Spool {
     fn try_create(config: SpoolConfig, identity: Identity, now_ms: i64) -> io::Result<Self> {
         let dir = SpoolDir::make_unpublished(&config.root, identity.id)?;
         let made = Self::fill(&config, identity, now_ms, &dir);
-        let (lock, active_file, active) = match made {
+        let (lock, active) = match made {
             Ok(made) => made,
             Err(error) => {
                 // A half-made directory holds nothing; the next adopter tries again to remove it.
@@ -134,7 +135,6 @@ impl Spool {
             encoder,
             scratch: Vec::new(),
             active,
-            active_file,
             sealed: BTreeMap::new(),
             manifest,
             fragments: 0,
@@ -148,12 +148,11 @@ impl Spool {
         identity: Identity,
         now_ms: i64,
         dir: &SpoolDir,
-    ) -> io::Result<(DirLock, Arc<dyn SegmentFile>, ActiveSegment)> {
+    ) -> io::Result<(DirLock, ActiveSegment)> {
         let lock = dir.try_lock()?.ok_or(io::ErrorKind::WouldBlock)?;
-        let file: Arc<dyn SegmentFile> = Arc::new(dir.create_segment(SegmentId(0))?);
+        let file = Arc::new(dir.create_segment(SegmentId(0))?);
         let header = header(config, identity, SegmentId(0), Seqno(0), now_ms);
-        let active = ActiveSegment::create(Arc::clone(&file), header, first_slot())?;
-        Ok((lock, file, active))
+        Ok((lock, ActiveSegment::create(file, header, first_slot())?))
     }
 
     /// The id of this life.
@@ -211,34 +210,30 @@ impl Spool {
     pub fn seal(&mut self, reason: SealReason, now_ms: i64) -> Result<Option<SealedSegment>, SealError> {
         let Some((facts, extent)) = self.active.sealed(reason) else { return Ok(None) };
         // The next file carries the number that follows: it must exist before this segment may ever be removed.
-        let (next_file, next) = self.next_segment(now_ms).map_err(SealError)?;
+        let next = self.next_segment(now_ms).map_err(SealError)?;
         self.active.close(reason, &mut self.scratch, now_ms);
         self.encoder.abandon_frame();
         let segment = SealedSegment::new(facts.clone(), (self.config.label)(&facts), extent);
         let row = sealed_row(&self.active, &segment);
         self.manifest.put(facts.segment, row.clone());
-        self.active = next;
-        let file = std::mem::replace(&mut self.active_file, next_file);
-        self.sealed.insert(facts.segment, Sealed { file, row });
+        let (next_seq, ended) = (self.active.next_seq(), self.active.totals().ended);
+        let state = std::mem::replace(&mut self.active, next).into_state();
+        self.sealed.insert(facts.segment, Sealed { state, row, next_seq, ended, delivered: false });
         self.manifest.put(self.active.header.segment, self.active_row());
         Ok(Some(segment))
     }
 
-    fn next_segment(&self, now_ms: i64) -> io::Result<(Arc<dyn SegmentFile>, ActiveSegment)> {
+    fn next_segment(&self, now_ms: i64) -> io::Result<ActiveSegment> {
         let (config, identity) = (&self.config, self.identity);
         let segment = self.active.header.segment.next();
         let first = self.active.next_seq();
         let slot = StateSlot { next_seq: first, ended: self.active.totals().ended, ..*self.active.slot() };
-        let file: Arc<dyn SegmentFile> = Arc::new(self.dir.create_segment(segment)?);
+        let file = Arc::new(self.dir.create_segment(segment)?);
         let header = header(config, identity, segment, first, now_ms);
-        match ActiveSegment::create(Arc::clone(&file), header, slot) {
-            Ok(active) => Ok((file, active)),
-            Err(error) => {
-                // Otherwise the next attempt would find the name taken.
-                let _ = self.dir.remove_segment(segment);
-                Err(error)
-            }
-        }
+        ActiveSegment::create(file, header, slot).inspect_err(|_| {
+            // Otherwise the next attempt would find the name taken.
+            let _ = self.dir.remove_segment(segment);
+        })
     }
 
     /// Notes that an upload was begun.
@@ -249,22 +244,40 @@ impl Spool {
         }
     }
 
-    /// Removes a segment that is where it should be: the file first, then its row.
+    /// Lets go of a segment that is where it should be.
     ///
-    /// If the file cannot be removed, the row says that it was uploaded, and an adopter will not upload it again.
+    /// Files vanish in order, so that a gap between two of them always means a loss: while an older segment waits, this one
+    /// is only marked and emptied. File first, row second: if the file cannot be removed, the row says that it was
+    /// uploaded, and an adopter will not upload it again.
     pub fn remove(&mut self, key: &SegmentKey) -> io::Result<()> {
-        let Some(sealed) = self.sealed.remove(&key.segment) else { return Ok(()) };
-        let removed = self.dir.remove_segment(key.segment);
-        match removed {
-            Ok(()) => self.manifest.remove(key.segment),
-            Err(_) => self.manifest.put(key.segment, Row { state: RowState::Uploaded, ..sealed.row }),
+        let older_waits = self.sealed.first_key_value().is_some_and(|(oldest, _)| *oldest < key.segment);
+        let Some(sealed) = self.sealed.get_mut(&key.segment) else { return Ok(()) };
+        sealed.delivered = true;
+        sealed.row.state = RowState::Uploaded;
+        if older_waits {
+            self.manifest.put(key.segment, sealed.row.clone());
+            return sealed.state.mark_delivered(sealed.next_seq, sealed.ended);
         }
-        removed
+        self.remove_delivered()
     }
 
-    /// How many sealed segments have not been removed.
+    fn remove_delivered(&mut self) -> io::Result<()> {
+        let mut result = Ok(());
+        while let Some(oldest) = self.sealed.first_entry().filter(|oldest| oldest.get().delivered) {
+            let (segment, sealed) = oldest.remove_entry();
+            let removed = self.dir.remove_segment(segment);
+            match removed {
+                Ok(()) => self.manifest.remove(segment),
+                Err(_) => self.manifest.put(segment, sealed.row),
+            }
+            result = result.and(removed);
+        }
+        result
+    }
+
+    /// How many sealed segments are not delivered.
     pub fn sealed_segments(&self) -> usize {
-        self.sealed.len()
+        self.sealed.values().filter(|sealed| !sealed.delivered).count()
     }
 
     /// A name for the next fragment, unique in this spool.
@@ -286,8 +299,9 @@ impl Spool {
     }
 
     fn into_orphan(self) -> Orphan {
-        let mut files: Vec<_> = self.sealed.into_iter().map(|(segment, sealed)| (segment, sealed.file)).collect();
-        files.push((self.active.header.segment, self.active_file));
+        let file = |state: &StateFile| Arc::clone(state.file());
+        let mut files: Vec<_> = self.sealed.iter().map(|(segment, sealed)| (*segment, file(&sealed.state))).collect();
+        files.push((self.active.header.segment, file(&self.active.into_state())));
         Orphan::handed_over(self.identity.id, self.dir, self.lock, files)
     }
 
@@ -332,7 +346,14 @@ fn header(
 }
 
 fn first_slot() -> StateSlot {
-    StateSlot { generation: 0, next_seq: Seqno(0), losses: Losses::default(), undeclared: None, ended: false }
+    StateSlot {
+        generation: 0,
+        next_seq: Seqno(0),
+        losses: Losses::default(),
+        undeclared: None,
+        ended: false,
+        delivered: false,
+    }
 }
 
 /// A different salt for every segment: one step of SplitMix64 (Steele, Lea, Flood 2014), whose output function is a
@@ -368,4 +389,77 @@ fn sealed_row(active: &ActiveSegment, segment: &SealedSegment) -> Row {
     };
     let label = segment.label().to_owned();
     Row { state: RowState::Sealed, sealed: Some(sealed), label, ..active_row(active) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adopt::find_orphans;
+    use crate::format::meta::Meta;
+
+    const NOW: i64 = 1_790_000_000_000;
+
+    fn label() -> Labeler {
+        Arc::new(|facts: &SegmentFacts| format!("{}-{}", facts.first, facts.last))
+    }
+
+    fn spool(root: &std::path::Path, random: u128) -> Spool {
+        let config =
+            SpoolConfig { root: root.into(), compression: Compression::default(), line_format: 0, label: label() };
+        let identity = Identity { id: SpoolId::new(NOW, random), salt_seed: 7 };
+        Spool::create(config, identity, NOW).expect("created")
+    }
+
+    fn sealed(spool: &mut Spool, line: &str) -> SealedSegment {
+        let batch = Batch {
+            lines: line.as_bytes(),
+            records: 1,
+            first_line_ms: None,
+            body_bytes: 1,
+            body_hash: 1,
+            meta: &Meta::default(),
+            end: false,
+        };
+        spool.append(&batch, NOW).expect("appended");
+        spool.seal(SealReason::Size, NOW).expect("sealed").expect("a segment")
+    }
+
+    fn files(spool: &Spool) -> Vec<u64> {
+        let files = spool.dir.open_segments().expect("listed");
+        files.into_iter().map(|(segment, _)| segment.0).collect()
+    }
+
+    #[test]
+    fn files_vanish_in_order_whatever_the_order_of_delivery() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let mut spool = spool(root.path(), 1);
+        let segments: Vec<_> = ["a\n", "b\n", "c\n"].iter().map(|line| sealed(&mut spool, line)).collect();
+        spool.remove(&segments[1].key()).expect("marked");
+        assert_eq!((files(&spool), spool.sealed_segments()), (vec![0, 1, 2, 3], 2));
+        spool.remove(&segments[0].key()).expect("removed");
+        assert_eq!((files(&spool), spool.sealed_segments()), (vec![2, 3], 1));
+        spool.remove(&segments[2].key()).expect("removed");
+        assert_eq!((files(&spool), spool.sealed_segments()), (vec![3], 0));
+    }
+
+    #[test]
+    fn what_is_delivered_out_of_order_is_not_delivered_again_by_an_adopter() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let mut dead = spool(root.path(), 1);
+        let segments: Vec<_> = ["a\n", "b\n", "c\n"].iter().map(|line| sealed(&mut dead, line)).collect();
+        dead.remove(&segments[1].key()).expect("marked");
+        drop(dead);
+        let orphan = find_orphans(root.path(), SpoolId::new(NOW, 9)).expect("found").orphans.remove(0);
+        let adopted = orphan.adopt(&label()).expect("adopted");
+        let labels: Vec<_> = adopted.segments().iter().map(SealedSegment::label).collect();
+        assert_eq!(labels, ["0-0", "2-2"]);
+        assert_eq!(adopted.report().holes, []);
+        assert_eq!(adopted.end().map(|end| end.seq), Some(Seqno(3)));
+    }
+
+    #[test]
+    fn salts_of_a_spool_differ() {
+        let salts: std::collections::BTreeSet<_> = (0..1_000).map(|n| salt(3, SegmentId(n)).0).collect();
+        assert_eq!(salts.len(), 1_000);
+    }
 }

@@ -14,6 +14,7 @@ use crate::loss::{LossCause, Losses};
 pub(crate) const SLOT_BYTES: usize = 192;
 const CHECKED_BYTES: usize = SLOT_BYTES - 4;
 const FLAG_ENDED: u8 = 1;
+const FLAG_DELIVERED: u8 = 2;
 
 /// A run of numbers that is lost and has not been declared in a name or a line of its own yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,8 @@ pub struct UndeclaredRange {
 /// What a spool knows beside its entries.
 ///
 /// Layout: generation u64, next seq u64, six pairs of (records u64, bytes u64) in the order of [`LossCause`], the range:
-/// first u64, records u64 (0 = none), bytes u64, time i64 (Unix ms), cause u8; flags u8 (1 = ended), zero `[42]`, CRC-32C
+/// first u64, records u64 (0 = none), bytes u64, time i64 (Unix ms), cause u8; flags u8 (1 = ended,
+/// 2 = delivered), zero `[42]`, CRC-32C
 /// seeded with the salt u32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StateSlot {
@@ -47,6 +49,9 @@ pub(crate) struct StateSlot {
     pub undeclared: Option<UndeclaredRange>,
     /// Every number before `next_seq` lies before an end that has been written.
     pub ended: bool,
+    /// The segment is where it should be; its entries were cut off. It waits for older ones, so that files vanish in order
+    /// and a gap between two of them always means a loss.
+    pub delivered: bool,
 }
 
 impl StateSlot {
@@ -69,7 +74,8 @@ impl StateSlot {
             }
             None => writer.u64(0).u64(0).u64(0).i64(0).u8(0),
         };
-        writer.u8(if self.ended { FLAG_ENDED } else { 0 });
+        let flag = |set, bit| if set { bit } else { 0 };
+        writer.u8(flag(self.ended, FLAG_ENDED) | flag(self.delivered, FLAG_DELIVERED));
         let crc = salt.crc32c(&[&bytes[..CHECKED_BYTES]]);
         bytes[CHECKED_BYTES..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -90,7 +96,9 @@ impl StateSlot {
         let (first, records, lost_bytes) = (Seqno(reader.u64()), reader.u64(), reader.u64());
         let (time_ms, cause) = (reader.i64(), LossCause::from_code(reader.u8())?);
         let undeclared = (records > 0).then_some(UndeclaredRange { first, records, bytes: lost_bytes, time_ms, cause });
-        Some(Self { generation, next_seq, losses, undeclared, ended: reader.u8() & FLAG_ENDED != 0 })
+        let flags = reader.u8();
+        let (ended, delivered) = (flags & FLAG_ENDED != 0, flags & FLAG_DELIVERED != 0);
+        Some(Self { generation, next_seq, losses, undeclared, ended, delivered })
     }
 
     /// The slot in force of a file's two.
@@ -123,6 +131,7 @@ mod tests {
                 cause: LossCause::Refused,
             }),
             ended: true,
+            delivered: generation == 2,
         }
     }
 
@@ -137,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_slot_reads_back_as_written() {
-        let bare = StateSlot { undeclared: None, ended: false, ..slot(2) };
+        let bare = StateSlot { undeclared: None, ended: false, ..slot(3) };
         for slot in [slot(1), bare] {
             assert_eq!(StateSlot::decode(&slot.encode(SALT), SALT), Some(slot));
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::file::SegmentFile;
 use super::sealed::{Extent, Mark, SegmentFacts};
 use crate::codec::{CodecError, Encoder, FrameEnd};
-use crate::format::checksum::ObjectDigest;
+use crate::format::checksum::{ObjectDigest, Salt};
 use crate::format::entry::{ENTRY_HEADER_BYTES, EntryFlags, EntryHeader, EntryKind, PAYLOAD_BYTES_MAX};
 use crate::format::meta::Meta;
 use crate::format::segment_header::{ENTRIES_AT, SegmentHeader};
@@ -67,8 +67,7 @@ pub enum AppendError {
 /// The state of the file that is appended to.
 pub(crate) struct ActiveSegment {
     pub(crate) header: SegmentHeader,
-    file: Arc<dyn SegmentFile>,
-    slot: StateSlot,
+    state: StateFile,
     /// Offset behind the last good entry.
     end: u64,
     /// Set when bytes behind `end` could not be cut off.
@@ -79,6 +78,40 @@ pub(crate) struct ActiveSegment {
     /// What completes the frame that is open at `end`.
     open_frame: Option<FrameEnd>,
     frame_ends: Vec<(u64, FrameEnd)>,
+}
+
+/// A segment file and its state slots.
+pub(crate) struct StateFile {
+    file: Arc<dyn SegmentFile>,
+    salt: Salt,
+    slot: StateSlot,
+}
+
+impl StateFile {
+    pub(crate) fn file(&self) -> &Arc<dyn SegmentFile> {
+        &self.file
+    }
+
+    /// Writes a slot in place. After an error the slot before it is in force.
+    fn update(&mut self, change: impl FnOnce(&mut StateSlot)) -> io::Result<()> {
+        let mut slot = self.slot;
+        change(&mut slot);
+        slot.generation += 1;
+        self.file.write_all_at(&slot.encode(self.salt), StateSlot::offset(slot.generation))?;
+        self.slot = slot;
+        Ok(())
+    }
+
+    /// Notes that the segment up to `next_seq` is delivered, then lets go of its entries. A kill in between leaves the
+    /// entries, which nobody reads any more.
+    pub(crate) fn mark_delivered(&mut self, next_seq: Seqno, ended: bool) -> io::Result<()> {
+        self.update(|slot| {
+            slot.next_seq = next_seq;
+            slot.ended |= ended;
+            slot.delivered = true;
+        })?;
+        self.file.truncate(ENTRIES_AT)
+    }
 }
 
 /// Sums over the entries of the active segment.
@@ -109,8 +142,7 @@ impl ActiveSegment {
         Ok(Self {
             next_seq: header.first_seq,
             header,
-            file,
-            slot,
+            state: StateFile { file, salt: header.salt, slot },
             end: ENTRIES_AT,
             stuck: false,
             totals: Totals::default(),
@@ -129,7 +161,12 @@ impl ActiveSegment {
     }
 
     pub(crate) fn slot(&self) -> &StateSlot {
-        &self.slot
+        &self.state.slot
+    }
+
+    /// The file, for whoever keeps it when the segment is sealed.
+    pub(crate) fn into_state(self) -> StateFile {
+        self.state
     }
 
     /// Length of the file, in bytes.
@@ -144,13 +181,11 @@ impl ActiveSegment {
 
     /// Writes a state slot in place.
     pub(crate) fn update_slot(&mut self, change: impl FnOnce(&mut StateSlot)) -> io::Result<()> {
-        let mut slot = self.slot;
-        change(&mut slot);
-        slot.generation += 1;
-        slot.next_seq = self.next_seq;
-        self.file.write_all_at(&slot.encode(self.header.salt), StateSlot::offset(slot.generation))?;
-        self.slot = slot;
-        Ok(())
+        let next_seq = self.next_seq;
+        self.state.update(|slot| {
+            change(slot);
+            slot.next_seq = next_seq;
+        })
     }
 
     pub(crate) fn count_platform_drops(&mut self, records: u64, bytes: u64) {
@@ -241,7 +276,7 @@ impl ActiveSegment {
         header.payload_crc = self.header.salt.crc32c(&[&entry[payload_at..]]);
         let head = header.encode(self.header.salt, &entry[ENTRY_HEADER_BYTES..payload_at]);
         entry[..ENTRY_HEADER_BYTES].copy_from_slice(&head);
-        if let Err(error) = self.file.write_all_at(entry, self.end) {
+        if let Err(error) = self.state.file.write_all_at(entry, self.end) {
             return Err(self.cut_back(error));
         }
         self.end += entry.len() as u64;
@@ -249,7 +284,7 @@ impl ActiveSegment {
     }
 
     fn cut_back(&mut self, error: io::Error) -> AppendError {
-        match self.file.truncate(self.end) {
+        match self.state.file.truncate(self.end) {
             Ok(()) => AppendError::Write(error),
             Err(_) => {
                 self.stuck = true;
@@ -306,7 +341,7 @@ impl ActiveSegment {
             platform_drops: totals.platform_drops,
         };
         let extent = Extent {
-            file: Arc::clone(&self.file),
+            file: Arc::clone(&self.state.file),
             salt: self.header.salt,
             start: ENTRIES_AT,
             end: self.end,

@@ -43,6 +43,21 @@ pub(crate) struct Scan {
     pub torn_bytes: u64,
 }
 
+impl Scan {
+    /// What is left of a segment that was delivered and waits for older ones.
+    fn delivered(header: SegmentHeader, slot: StateSlot) -> Self {
+        Self {
+            header,
+            slot: Some(slot),
+            runs: Vec::new(),
+            holes: Vec::new(),
+            next_seq: slot.next_seq,
+            ended: slot.ended,
+            torn_bytes: 0,
+        }
+    }
+}
+
 /// Why a file could not be scanned.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ScanError {
@@ -67,6 +82,9 @@ pub(crate) fn read_header(file: &dyn SegmentFile) -> Result<(SegmentHeader, Opti
 /// Scans a whole file. Every payload is read once.
 pub(crate) fn scan(file: &Arc<dyn SegmentFile>) -> Result<Scan, ScanError> {
     let (header, slot) = read_header(file.as_ref())?;
+    if let Some(slot) = slot.filter(|slot| slot.delivered) {
+        return Ok(Scan::delivered(header, slot));
+    }
     let mut walker = Walker::new(Arc::clone(file), header.salt, ENTRIES_AT, file.length()?);
     let mut scanner = Scanner::new(file, header);
     let torn_bytes = loop {

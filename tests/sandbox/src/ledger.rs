@@ -48,7 +48,10 @@ impl Event {
 
 impl PartialEq for Event {
     fn eq(&self, other: &Self) -> bool {
-        self.id == other.id && self.time == other.time && self.kind == other.kind && self.record.get() == other.record.get()
+        self.id == other.id
+            && self.time == other.time
+            && self.kind == other.kind
+            && self.record.get() == other.record.get()
     }
 }
 
@@ -111,7 +114,14 @@ impl Ledger {
         counts
     }
 
-    pub(crate) fn add(&mut self, category: Category, time: String, kind: &str, record: Box<RawValue>, fate: Fate) -> usize {
+    pub(crate) fn add(
+        &mut self,
+        category: Category,
+        time: String,
+        kind: &str,
+        record: Box<RawValue>,
+        fate: Fate,
+    ) -> usize {
         let id = self.entries.len();
         let event = Event { id, category, time, kind: kind.to_owned(), record };
         self.entries.push(Entry { event, fate });

@@ -95,7 +95,10 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
             Ok(response) => format!("{} bytes", response.body.len()),
             Err(error) => error.to_string(),
         };
-        println!("invocation {number}: {result}; {:.1?}, then held for {:.1?}", invocation.duration, invocation.extension_held);
+        println!(
+            "invocation {number}: {result}; {:.1?}, then held for {:.1?}",
+            invocation.duration, invocation.extension_held
+        );
     }
     let shutdown = sandbox.shutdown(ShutdownReason::Spindown).await;
     println!("shutdown took {:.1?}: {shutdown:?}", shutdown.took);

@@ -73,7 +73,13 @@ impl Process {
         let outputs = Arc::new([stdout, stderr]);
         let peak_rss_kib = Arc::new(AtomicU64::new(0));
         let (exited, exit) = watch::channel(None);
-        let watcher = Watcher { child, pid, groups: groups.clone(), outputs: Arc::clone(&outputs), peak_rss_kib: Arc::clone(&peak_rss_kib) };
+        let watcher = Watcher {
+            child,
+            pid,
+            groups: groups.clone(),
+            outputs: Arc::clone(&outputs),
+            peak_rss_kib: Arc::clone(&peak_rss_kib),
+        };
         tokio::spawn(async move {
             let status = watcher.wait(on_death).await;
             on_exit(status);

@@ -135,11 +135,9 @@ impl Sandbox {
         let sandbox = Self { orders, telemetry, journal, vitals, tmp, groups, tasks };
         match start.await.expect("the environment tells how Init ended") {
             Ok(()) => Ok(sandbox),
-            Err(fault) => Err(StartError::Init {
-                fault,
-                extension_output: sandbox.extension_output(),
-                ledger: sandbox.ledger(),
-            }),
+            Err(fault) => {
+                Err(StartError::Init { fault, extension_output: sandbox.extension_output(), ledger: sandbox.ledger() })
+            }
         }
     }
 

@@ -45,7 +45,9 @@ async fn a_refused_body_is_dropped_and_declared_with_the_status() {
     sandbox.invoke(slow()).await;
     let reasons = declared(&sandbox.ledger());
     assert!(
-        reasons[0]["reason"].as_str().is_some_and(|reason| reason.starts_with("could not send events: http request failed with status 503")),
+        reasons[0]["reason"]
+            .as_str()
+            .is_some_and(|reason| reason.starts_with("could not send events: http request failed with status 503")),
         "{reasons:?}"
     );
     assert_eq!(sandbox.ledger().with_fate(Fate::Acknowledged).count(), 0);
@@ -70,7 +72,9 @@ async fn lines_written_while_no_extension_lives_are_never_handed_over() {
     let (builder, _directory) = scripted::sandbox(&Script::default());
     let sandbox = builder.start().await.expect("Init succeeds");
     let handle = sandbox.invoke_start(Work { lines: 2, sleep_ms: 60_000, ..Work::default() });
-    sandbox.until(|ledger| ledger.of_kind("function").filter(|entry| entry.fate == Fate::Acknowledged).count() == 2).await;
+    sandbox
+        .until(|ledger| ledger.of_kind("function").filter(|entry| entry.fate == Fate::Acknowledged).count() == 2)
+        .await;
     sandbox.kill_extension().await;
     handle.finished().await;
     let ledger = sandbox.ledger();

@@ -28,7 +28,10 @@ async fn a_missing_function_is_an_invalid_entrypoint() {
 
 #[tokio::test]
 async fn a_function_that_exits_during_init_fails_init() {
-    assert_eq!(fault(Sandbox::builder().function(Function::command(["false"]))).await.error_type(), "Runtime.ExitError");
+    assert_eq!(
+        fault(Sandbox::builder().function(Function::command(["false"]))).await.error_type(),
+        "Runtime.ExitError"
+    );
 }
 
 #[tokio::test]

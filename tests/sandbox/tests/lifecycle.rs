@@ -95,7 +95,8 @@ async fn the_last_report_waits_in_the_platform_until_shutdown() {
     let sandbox = builder.start().await.expect("Init succeeds");
     sandbox.invoke(quiet()).await;
     sandbox.until_frozen().await;
-    let report = |sandbox: &Sandbox| sandbox.ledger().of_kind("platform.report").map(|entry| entry.fate).collect::<Vec<_>>();
+    let report =
+        |sandbox: &Sandbox| sandbox.ledger().of_kind("platform.report").map(|entry| entry.fate).collect::<Vec<_>>();
     assert_eq!(report(&sandbox), [Fate::Pending]);
     sandbox.shutdown(ShutdownReason::Spindown).await;
     assert_eq!(report(&sandbox), [Fate::Acknowledged]);
@@ -195,8 +196,10 @@ async fn an_extension_killed_in_the_middle_fails_the_invocation_and_the_next_one
     assert!(second.suppressed_init && second.result.is_ok(), "{second:?}");
     assert_ne!(sandbox.extension_pid().expect("it runs"), first_life);
     let ledger = sandbox.ledger();
-    let phases: Vec<bool> =
-        ledger.of_kind("platform.initStart").map(|entry| entry.event.record.get().contains(r#""phase":"invoke""#)).collect();
+    let phases: Vec<bool> = ledger
+        .of_kind("platform.initStart")
+        .map(|entry| entry.event.record.get().contains(r#""phase":"invoke""#))
+        .collect();
     assert_eq!(phases, [false, true]);
 }
 

@@ -38,7 +38,9 @@ async fn without_freezing_nothing_is_stopped() {
     let (builder, _directory) = scripted::sandbox(&Script::default());
     let sandbox = builder.freeze(false).start().await.expect("Init succeeds");
     sandbox.invoke(Work::default()).await;
-    sandbox.until(|ledger| ledger.of_kind("platform.report").all(|entry| entry.fate == sandbox::Fate::Acknowledged)).await;
+    sandbox
+        .until(|ledger| ledger.of_kind("platform.report").all(|entry| entry.fate == sandbox::Fate::Acknowledged))
+        .await;
     assert!(!sandbox.is_frozen());
     assert_ne!(state(sandbox.extension_pid().expect("it runs")), Some('T'));
 }

@@ -35,7 +35,9 @@ impl ApiError {
         let (from, to) = (refused.from.name(), refused.to.name());
         Self::forbidden(
             "Extension.InvalidExtensionState",
-            format!("State transition from {from} to {to} failed for extension {extension}. Error: State transition is not allowed"),
+            format!(
+                "State transition from {from} to {to} failed for extension {extension}. Error: State transition is not allowed"
+            ),
         )
     }
 
@@ -44,7 +46,9 @@ impl ApiError {
         match refused {
             Refused::NotAllowed { from, to } => Self::forbidden(
                 "InvalidStateTransition",
-                format!("State transition from {from:?} to {to:?} failed for runtime. Error: State transition is not allowed"),
+                format!(
+                    "State transition from {from:?} to {to:?} failed for runtime. Error: State transition is not allowed"
+                ),
             ),
             Refused::InvalidRequestId => Self::new(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID"),
         }

@@ -89,9 +89,7 @@ impl Api {
     pub(super) async fn extension_next(&self, call: &Call) -> Result<Answer, ApiError> {
         let id = self.identify(call)?;
         let event = self.board.change(|state| {
-            state
-                .extension_next(Instant::now())
-                .map_err(|refused| ApiError::extension_state(refused, &id.to_string()))
+            state.extension_next(Instant::now()).map_err(|refused| ApiError::extension_state(refused, &id.to_string()))
         })?;
         let event = event.await.map_err(|_| {
             ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "Internal Server Error")

@@ -184,7 +184,9 @@ async fn the_logs_api_and_an_emulators_telemetry_api_answer_202() {
     let api = api_of(SandboxBuilder::default().extension(NAME).telemetry_unsupported(true));
     let id = register(&api).await;
     let headers = [("lambda-extension-identifier", id.as_str())];
-    for (route, error_type) in [(TELEMETRY, "Telemetry.NotSupported"), (("PUT", "/2020-08-15/logs"), "Logs.NotSupported")] {
+    for (route, error_type) in
+        [(TELEMETRY, "Telemetry.NotSupported"), (("PUT", "/2020-08-15/logs"), "Logs.NotSupported")]
+    {
         assert_eq!(error(&api, call(route, &headers, "{}")).await, (202, error_type.to_owned()));
     }
 }
@@ -205,9 +207,9 @@ async fn the_runtime_gets_its_event_with_headers_and_answers_it() {
         payload: Bytes::from_static(b"{}"),
     };
     api.board.change(|state| state.tell_runtime(event)).expect("it waits");
-    let answer = next.await.expect("answered").expect("no error");
+    let event = next.await.expect("answered").expect("no error");
     assert_eq!(
-        answer.headers,
+        event.headers,
         [
             ("lambda-runtime-aws-request-id", "r-1"),
             ("lambda-runtime-deadline-ms", "7"),
@@ -219,7 +221,7 @@ async fn the_runtime_gets_its_event_with_headers_and_answers_it() {
 
     let respond = |id: &str| call(("POST", &format!("/2018-06-01/runtime/invocation/{id}/response")), &[], "1");
     assert_eq!(error(&api, respond("other")).await, (400, "InvalidRequestID".to_owned()));
-    assert_eq!(super::tests::answer(&api, respond("r-1")).await.0, 202);
+    assert_eq!(answer(&api, respond("r-1")).await.0, 202);
     assert_eq!(error(&api, respond("r-1")).await, forbidden("InvalidStateTransition"));
 }
 

@@ -201,6 +201,8 @@ mod tests {
         [Started, LaunchError, Registered, Ready, Running, InitError, ExitError, Exited, ShutdownFailed];
 
     type Call = fn(&mut Extension) -> Result<(), NotAllowed>;
+    /// A call by name, with the states that allow it and where they lead.
+    type Row<'a> = (&'a str, Call, &'a [(ExtensionState, ExtensionState)]);
 
     fn extension(state: ExtensionState) -> Extension {
         Extension { state, ..Extension::new(Uuid::nil()) }
@@ -209,7 +211,7 @@ mod tests {
     /// Every call in every state: the pairs of the table succeed, all others are refused and change nothing.
     #[test]
     fn each_call_is_allowed_in_exactly_the_documented_states() {
-        let table: [(&str, Call, &[(ExtensionState, ExtensionState)]); 5] = [
+        let table: [Row; 5] = [
             ("register", |it| it.register(vec![]).map(drop), &[(Started, Registered)]),
             ("next", |it| it.next(Instant::now()), &[(Registered, Ready), (Running, Ready)]),
             ("event", Extension::deliver, &[(Ready, Running)]),

@@ -16,7 +16,9 @@ use crate::ledger::Category;
 use crate::process::{Process, Program};
 use crate::settings::INIT_TIMEOUT;
 use crate::telemetry::Status;
-use crate::telemetry::event::{ExtensionInit, InitMetrics, InitPhase, InitReport, InitRuntimeDone, InitStart, milliseconds};
+use crate::telemetry::event::{
+    ExtensionInit, InitMetrics, InitPhase, InitReport, InitRuntimeDone, InitStart, milliseconds,
+};
 use crate::variables;
 
 impl Environment {

@@ -160,7 +160,8 @@ impl Environment {
         self.send_events(running);
 
         self.board.reached(|state| state.runtime.result().is_some()).await?;
-        let (result, responded) = self.board.read(|state| (state.runtime.result().cloned(), state.runtime.responded_at()));
+        let (result, responded) =
+            self.board.read(|state| (state.runtime.result().cloned(), state.runtime.responded_at()));
         running.responded = responded;
         running.respond(result.expect("reached above"));
 

@@ -59,7 +59,11 @@ pub(crate) struct Environment {
 
 impl Environment {
     /// Runs the first Init, then does as ordered until the owner is gone or orders the shutdown.
-    pub(crate) async fn run(mut self, started: oneshot::Sender<Result<(), Fault>>, mut orders: mpsc::UnboundedReceiver<Order>) {
+    pub(crate) async fn run(
+        mut self,
+        started: oneshot::Sender<Result<(), Fault>>,
+        mut orders: mpsc::UnboundedReceiver<Order>,
+    ) {
         let result = self.first_init().await;
         let failed = result.is_err();
         // The owner may be gone already: then the channel of orders ends, too.

@@ -134,6 +134,8 @@ mod tests {
     use super::*;
 
     type Call = fn(&mut Runtime) -> Result<(), Refused>;
+    /// A call by name, with the states that allow it and where they lead.
+    type Row<'a> = (&'a str, Call, &'a [(RuntimeState, RuntimeState)]);
 
     fn response() -> Result<Response, FunctionError> {
         Ok(Response { content_type: "application/json".to_owned(), body: Bytes::from_static(b"1") })
@@ -141,7 +143,7 @@ mod tests {
 
     #[test]
     fn each_call_is_allowed_in_exactly_the_documented_states() {
-        let table: [(&str, Call, &[(RuntimeState, RuntimeState)]); 4] = [
+        let table: [Row; 4] = [
             ("next", |it| it.next(Instant::now()), &[(Started, Ready), (Ready, Ready), (Responded, Ready)]),
             ("invocation", |it| it.invoke("a"), &[(Ready, Running)]),
             ("response", |it| it.respond("a", response(), Instant::now()), &[(Running, Responded)]),

@@ -17,7 +17,18 @@ const MESSAGES: [&str; 8] = [
     "request finished",
 ];
 const WORDS: [&str; 12] = [
-    "sku", "customer", "latency_ms", "status", "region", "basket", "items", "total", "currency", "shard", "attempt", "trace",
+    "sku",
+    "customer",
+    "latency_ms",
+    "status",
+    "region",
+    "basket",
+    "items",
+    "total",
+    "currency",
+    "shard",
+    "attempt",
+    "trace",
 ];
 
 /// The lines of one invocation.

@@ -187,7 +187,8 @@ fn parse_lines(text: &[u8]) -> Result<Vec<Line>, String> {
         [lines @ .., b'\n'] => lines,
         _ => return Err("its last line is cut short".to_owned()),
     };
-    let parse = |(index, text): (usize, &[u8])| line::parse(text).map_err(|error| format!("line {}: {error}", index + 1));
+    let parse =
+        |(index, text): (usize, &[u8])| line::parse(text).map_err(|error| format!("line {}: {error}", index + 1));
     text.split(|&byte| byte == b'\n').enumerate().map(parse).collect()
 }
 

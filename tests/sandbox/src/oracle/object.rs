@@ -153,8 +153,16 @@ mod tests {
         let object = |digest, end, cut, codec| Content::Lines { digest, end, cut, codec };
         let cases = [
             ("000000000000-000000000041-00000000000000ff.ndjson.zst", 0..=41, object(255, false, false, Codec::Zstd)),
-            ("000000000042-000000000042-00000000000000ff-end.ndjson.gz", 42..=42, object(255, true, false, Codec::Gzip)),
-            ("000000000007-000000000009-ffffffffffffffff-cut.ndjson", 7..=9, object(u64::MAX, false, true, Codec::Plain)),
+            (
+                "000000000042-000000000042-00000000000000ff-end.ndjson.gz",
+                42..=42,
+                object(255, true, false, Codec::Gzip),
+            ),
+            (
+                "000000000007-000000000009-ffffffffffffffff-cut.ndjson",
+                7..=9,
+                object(u64::MAX, false, true, Codec::Plain),
+            ),
             ("000000000010-000000000012-quota.dropped", 10..=12, Content::Dropped),
         ];
         for (rest, range, content) in cases {

@@ -178,8 +178,10 @@ fn a_hole_inside_an_object_and_a_wrong_range_in_a_name_are_found() {
 
 #[test]
 fn a_declared_loss_fills_the_hole_and_covers_the_lost_lines() {
-    let dropped =
-        DeliveredObject { name: format!("{SPOOL}-000000000002-000000000003-quota.dropped"), bytes: b"{\"records\":2}\n".to_vec() };
+    let dropped = DeliveredObject {
+        name: format!("{SPOOL}-000000000002-000000000003-quota.dropped"),
+        bytes: b"{\"records\":2}\n".to_vec(),
+    };
     let objects = [object(SPOOL, 0, "", &lines(0..2)), dropped.clone(), object(SPOOL, 4, "", &lines(4..5))];
     let found = verdict(&acknowledged(5), &objects);
     assert_eq!(found.holds(), Ok(()));

@@ -67,7 +67,10 @@ enum Slot {
     #[default]
     Free,
     /// Waits for the pump, which may take it at this time.
-    Offered { body: Body, not_before: Duration },
+    Offered {
+        body: Body,
+        not_before: Duration,
+    },
     InFlight,
 }
 

@@ -138,10 +138,9 @@ fn streams_that_nobody_asked_for_are_not_addressed() {
 
 #[test]
 fn replayed_lines_have_the_shape_of_the_schema_that_was_asked_for() {
-    for (schema, record) in [
-        (SchemaVersion::V2022_07_01, r#""record":"{\"a\":1}""#),
-        (SchemaVersion::V2022_12_13, r#""record":{"a":1}"#),
-    ] {
+    for (schema, record) in
+        [(SchemaVersion::V2022_07_01, r#""record":"{\"a\":1}""#), (SchemaVersion::V2022_12_13, r#""record":{"a":1}"#)]
+    {
         let mut story = Story::with(LogFormat::Json, false);
         story.relay.begin_init();
         story.line(r#"{"a":1}"#);

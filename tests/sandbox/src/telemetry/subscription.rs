@@ -111,10 +111,13 @@ impl WireDestination {
         match self.protocol.as_str() {
             "HTTP" => {}
             "TCP" => return Err("Invalid destination: this sandbox does not play TCP destinations".to_owned()),
-            other => return Err(format!("Invalid destination: unknown protocol: {other}. Only tcp and http are supported")),
+            other => {
+                return Err(format!("Invalid destination: unknown protocol: {other}. Only tcp and http are supported"));
+            }
         }
         let uri = self.uri.as_deref().ok_or("schema validation error: destination: missing properties: 'URI'")?;
-        let uri: Uri = uri.parse().map_err(|error| format!("Invalid destination: could not parse destination.URI: {error}"))?;
+        let uri: Uri =
+            uri.parse().map_err(|error| format!("Invalid destination: could not parse destination.URI: {error}"))?;
         if uri.scheme_str() != Some("http") {
             return Err("Invalid destination: destination.URI scheme must be http".to_owned());
         }

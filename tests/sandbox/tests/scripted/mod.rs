@@ -162,7 +162,8 @@ fn run(script: &Script) -> i32 {
         println!("subscribe: {} {}", answer.status, answer.body);
     }
     if script.init_error {
-        let headers = [("Lambda-Extension-Identifier", id.as_str()), ("Lambda-Extension-Function-Error-Type", "Extension.Bad")];
+        let headers =
+            [("Lambda-Extension-Identifier", id.as_str()), ("Lambda-Extension-Function-Error-Type", "Extension.Bad")];
         request("POST /2020-01-01/extension/init/error", &headers, "{}");
         return 1;
     }
@@ -171,7 +172,8 @@ fn run(script: &Script) -> i32 {
 
 fn register(script: &Script) -> Option<String> {
     let body = json!({ "events": script.events }).to_string();
-    let headers = [("Lambda-Extension-Name", script.register_as.as_str()), ("Lambda-Extension-Accept-Feature", "accountId")];
+    let headers =
+        [("Lambda-Extension-Name", script.register_as.as_str()), ("Lambda-Extension-Accept-Feature", "accountId")];
     let answer = request("POST /2020-01-01/extension/register", &headers, &body);
     println!("register: {} {}", answer.status, answer.body);
     answer.header("lambda-extension-identifier")
@@ -261,7 +263,8 @@ fn collect(stream: TcpStream, script: &Script) {
     let mut writer = stream.try_clone().expect("a second handle");
     let mut reader = BufReader::new(stream);
     while let Some(head) = read_head(&mut reader) {
-        let length = head.iter().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+        let length =
+            head.iter().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
         let mut body = vec![0; length.unwrap_or(0)];
         if reader.read_exact(&mut body).is_err() {
             return;
