@@ -290,9 +290,8 @@ impl Spool {
     /// its descriptors, to be adopted like any other.
     pub fn roll(&mut self, identity: Identity, now_ms: i64) -> Result<Orphan, CreateError> {
         let new = Self::create(self.config.clone(), identity, now_ms)?;
-        let manifest_was_open = self.manifest.state() != ManifestState::Waiting;
         let old = std::mem::replace(self, new);
-        if manifest_was_open {
+        if old.manifest.was_opened() {
             self.open_manifest();
         }
         Ok(old.into_orphan())

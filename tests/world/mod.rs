@@ -101,3 +101,24 @@ pub fn the_line(sandbox: &Sandbox, part: &str) -> String {
 pub async fn pause(ms: u64) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }
+
+pub mod wire;
+
+impl World {
+    /// Why each object was sealed, in the order of their numbers; of the one spool that there is.
+    pub fn seals(&self) -> Vec<String> {
+        let mut objects = self.objects();
+        objects.sort_by(|a, b| file_name(&a.key).cmp(file_name(&b.key)));
+        objects.iter().map(|object| object.metadata["logspool-seal"].clone()).collect()
+    }
+
+    /// Uploads that the store has seen so far, whatever became of them.
+    pub fn puts(&self) -> usize {
+        self.s3.requests().iter().filter(|request| request.is_put()).count()
+    }
+}
+
+/// What names an object wherever it lies.
+pub fn file_name(key: &str) -> &str {
+    key.rsplit('/').next().unwrap_or(key)
+}

@@ -69,7 +69,12 @@ async fn main() -> ExitCode {
             return ExitCode::from(64);
         }
     };
-    match run(arguments).await {
+    // An interrupted session drops its sandbox, and nothing is left behind.
+    let result = tokio::select! {
+        result = run(arguments) => result,
+        _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

@@ -101,7 +101,7 @@ impl Sandbox {
         let settings = Arc::new(settings);
         let tmp = Tmp::new(settings.tmp.as_deref())?;
         let (listener, address) = api::bind().await?;
-        let telemetry = Telemetry::new(settings.log_format, settings.redeliver);
+        let telemetry = Telemetry::new(settings.delivery);
         let board = Board::new(State::new(settings.extension.is_some()));
         let (journal, vitals, groups) = (Journal::default(), Vitals::new(), Groups::default());
         let api = Api {
@@ -207,7 +207,8 @@ impl Sandbox {
         self.telemetry.ledger()
     }
 
-    /// Returns as soon as the ledger fulfils a condition.
+    /// Returns as soon as the ledger fulfils a condition. The ledger is locked meanwhile: the condition must look at the one
+    /// it is given and not ask the sandbox for another.
     pub async fn until(&self, condition: impl FnMut(&Ledger) -> bool) {
         self.telemetry.until(condition).await;
     }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use crate::error::StartError;
 use crate::function::Function;
 use crate::sandbox::Sandbox;
-use crate::telemetry::LogFormat;
+use crate::telemetry::{LogFormat, Rules};
 
 /// Longest Init, as on Lambda for on-demand functions.
-pub(crate) const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Budget of SHUTDOWN with an external extension, as on Lambda.
 pub(crate) const SHUTDOWN_BUDGET: Duration = Duration::from_millis(2_000);
@@ -32,11 +32,11 @@ pub(crate) struct Settings {
     pub(crate) region: String,
     pub(crate) memory_mb: u32,
     pub(crate) function_timeout: Duration,
+    pub(crate) init_timeout: Duration,
     pub(crate) initialization_type: String,
-    pub(crate) log_format: LogFormat,
     pub(crate) tmp: Option<PathBuf>,
     pub(crate) freeze: bool,
-    pub(crate) redeliver: bool,
+    pub(crate) delivery: Rules,
     pub(crate) telemetry_unsupported: bool,
     pub(crate) refuse_invoke: bool,
 }
@@ -73,11 +73,11 @@ impl Default for SandboxBuilder {
                 region: "us-east-1".to_owned(),
                 memory_mb: 512,
                 function_timeout: Duration::from_secs(3),
+                init_timeout: INIT_TIMEOUT,
                 initialization_type: "on-demand".to_owned(),
-                log_format: LogFormat::Text,
                 tmp: None,
                 freeze: true,
-                redeliver: false,
+                delivery: Rules { log_format: LogFormat::Text, queue_rule: true, redeliver: false },
                 telemetry_unsupported: false,
                 refuse_invoke: false,
             },
@@ -122,6 +122,12 @@ impl SandboxBuilder {
         self
     }
 
+    /// Longest Init; 10 s by default. An Init inside an invocation has the function's timeout instead.
+    pub fn init_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.init_timeout = timeout;
+        self
+    }
+
     /// Region that is told to extension and function; `us-east-1` by default.
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.settings.region = region.into();
@@ -136,7 +142,7 @@ impl SandboxBuilder {
 
     /// Log format of the function; text by default.
     pub fn log_format(mut self, format: LogFormat) -> Self {
-        self.settings.log_format = format;
+        self.settings.delivery.log_format = format;
         self
     }
 
@@ -153,10 +159,18 @@ impl SandboxBuilder {
         self
     }
 
+    /// Whether a batch that becomes due while a body is in flight is dropped and declared; on by default, as in AWS's
+    /// emulator. Off, it waits for the answer: for tests of anything else, on machines that may be slow, since 25 ms
+    /// without an answer are enough for the rule to strike.
+    pub fn queue_rule(mut self, queue_rule: bool) -> Self {
+        self.settings.delivery.queue_rule = queue_rule;
+        self
+    }
+
     /// Whether telemetry that was not acknowledged is offered again, to the same extension after a refusal and to the
     /// next one after a restart; off by default, as in AWS's emulator.
     pub fn redeliver(mut self, redeliver: bool) -> Self {
-        self.settings.redeliver = redeliver;
+        self.settings.delivery.redeliver = redeliver;
         self
     }
 

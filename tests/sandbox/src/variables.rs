@@ -29,7 +29,7 @@ pub(crate) fn of_function(settings: &Settings, api: SocketAddr, tmp: &Path) -> B
     let only_the_function = [
         ("_HANDLER", settings.handler.clone()),
         ("AWS_EXECUTION_ENV", "AWS_Lambda_sandbox".to_owned()),
-        ("AWS_LAMBDA_LOG_FORMAT", settings.log_format.variable().to_owned()),
+        ("AWS_LAMBDA_LOG_FORMAT", settings.delivery.log_format.variable().to_owned()),
         ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}")),
         ("AWS_LAMBDA_LOG_STREAM_NAME", format!("2026/01/01/[{}]sandbox", settings.function_version)),
     ];

@@ -23,7 +23,7 @@ fn function_fates(sandbox: &Sandbox) -> Vec<Fate> {
 async fn what_is_due_while_a_slow_listener_has_a_body_is_dropped_and_declared() {
     let script = Script { answer_after_ms: 400, ..Script::default() };
     let (builder, _directory) = scripted::sandbox(&script);
-    let sandbox = builder.start().await.expect("Init succeeds");
+    let sandbox = builder.queue_rule(true).start().await.expect("Init succeeds");
     // The body of Init is in flight when the line's batch becomes due.
     sandbox.invoke(slow()).await;
     sandbox.until(|ledger| ledger.with_fate(Fate::Dropped).count() > 0).await;

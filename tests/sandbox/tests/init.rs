@@ -2,6 +2,8 @@
 
 mod scripted;
 
+use std::time::Duration;
+
 use sandbox::{Fate, Fault, Function, Sandbox, ShutdownReason, StartError, Work};
 use scripted::{Script, received};
 use serde_json::{Value, json};
@@ -32,6 +34,13 @@ async fn a_function_that_exits_during_init_fails_init() {
         fault(Sandbox::builder().function(Function::command(["false"]))).await.error_type(),
         "Runtime.ExitError"
     );
+}
+
+#[tokio::test]
+async fn an_init_that_takes_too_long_says_what_is_missing() {
+    let function = Function::command(["sleep", "3600"]);
+    let fault = fault(Sandbox::builder().function(function).init_timeout(Duration::from_millis(100))).await;
+    assert_eq!(fault, Fault::InitTimeout("the runtime did not call next".to_owned()));
 }
 
 #[tokio::test]

@@ -7,7 +7,6 @@ use uuid::Uuid;
 use super::*;
 use crate::environment::state::{NextEvent, RuntimeEvent, State};
 use crate::settings::SandboxBuilder;
-use crate::telemetry::LogFormat;
 
 const NAME: &str = "logspool";
 const REGISTER: (&str, &str) = ("POST", "/2020-01-01/extension/register");
@@ -22,10 +21,11 @@ fn api() -> Api {
 }
 
 fn api_of(builder: SandboxBuilder) -> Api {
+    let settings = Arc::new(builder.into_settings());
     Api {
-        settings: Arc::new(builder.into_settings()),
+        telemetry: Telemetry::new(settings.delivery),
+        settings,
         board: Board::new(State::new(true)),
-        telemetry: Telemetry::new(LogFormat::Text, false),
         journal: Journal::default(),
         vitals: Vitals::new(),
     }

@@ -14,7 +14,6 @@ use super::{Environment, State};
 use crate::capture::Sink;
 use crate::ledger::Category;
 use crate::process::{Process, Program};
-use crate::settings::INIT_TIMEOUT;
 use crate::telemetry::Status;
 use crate::telemetry::event::{
     ExtensionInit, InitMetrics, InitPhase, InitReport, InitRuntimeDone, InitStart, milliseconds,
@@ -23,7 +22,7 @@ use crate::variables;
 
 impl Environment {
     pub(super) async fn first_init(&mut self) -> Result<(), Fault> {
-        let result = self.init(InitPhase::Init, Instant::now() + INIT_TIMEOUT).await;
+        let result = self.init(InitPhase::Init, Instant::now() + self.settings.init_timeout).await;
         if result.is_err() {
             self.tear_down(ShutdownReason::Failure, |_| ()).await;
             self.telemetry.close();

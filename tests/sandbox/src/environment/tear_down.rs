@@ -13,7 +13,7 @@ use super::extension::Lifecycle;
 use super::fault::Fault;
 use super::state::NextEvent;
 use super::{Environment, epoch_ms};
-use crate::settings::{INIT_TIMEOUT, RUNTIME_SHUTDOWN_BUDGET, SHUTDOWN_BUDGET};
+use crate::settings::{RUNTIME_SHUTDOWN_BUDGET, SHUTDOWN_BUDGET};
 use crate::telemetry::event::InitPhase;
 
 /// Why an environment ends.
@@ -53,7 +53,7 @@ impl Environment {
     /// Ends this life and begins the next one on the same `/tmp`.
     pub(super) async fn reset(&mut self, reason: ShutdownReason) -> Result<Shutdown, Fault> {
         let shutdown = self.tear_down(reason, |_| ()).await;
-        let result = self.init(InitPhase::Invoke, Instant::now() + INIT_TIMEOUT).await;
+        let result = self.init(InitPhase::Invoke, Instant::now() + self.settings.init_timeout).await;
         if result.is_err() {
             self.tear_down(ShutdownReason::Failure, |_| ()).await;
         }

@@ -54,6 +54,11 @@ impl Batcher {
         if full || late { self.take() } else { None }
     }
 
+    /// Makes the open batch late now.
+    pub(crate) fn expire(&mut self, now: Duration) {
+        self.late_at = self.late_at.map(|late_at| late_at.min(now));
+    }
+
     /// Takes the open batch whatever its size; `None` if it is empty.
     pub(crate) fn take(&mut self) -> Option<Batch> {
         self.late_at = None;

@@ -23,6 +23,7 @@ pub use event::{LogFormat, Status};
 pub use subscription::{SchemaVersion, Subscription};
 
 use crate::ledger::{Category, Ledger};
+pub(crate) use relay::Rules;
 use relay::{Answer, Body, Relay};
 
 /// After the extension's death its last body has this long to come to an end before it is cut off.
@@ -45,9 +46,9 @@ pub(crate) struct Telemetry {
 }
 
 impl Telemetry {
-    pub(crate) fn new(log_format: LogFormat, redeliver: bool) -> Self {
+    pub(crate) fn new(rules: Rules) -> Self {
         Self {
-            relay: Arc::new(Mutex::new(Relay::new(Instant::now(), log_format, redeliver))),
+            relay: Arc::new(Mutex::new(Relay::new(Instant::now(), rules))),
             changed: Arc::default(),
             settled: Arc::default(),
             cut: Arc::default(),

@@ -6,6 +6,7 @@
 //! * A body that is refused or cannot be sent is dropped and declared, too. With `redeliver` it is offered again instead.
 //! * Events from before the subscription wait in a backlog and are replayed to the new subscriber.
 //! * When the extension ends, what is buffered is never handed over. With `redeliver` it goes to the next subscriber.
+//! * Without the queue rule a batch that is due waits until the body in flight is answered.
 //! * Nothing becomes due while the environment is frozen.
 //!
 //! All times are awake times (see [`super::awake`]); the wall clock appears only as the `time` of events.
@@ -74,12 +75,21 @@ enum Slot {
     InFlight,
 }
 
+/// What can be chosen about delivery.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    pub(crate) log_format: LogFormat,
+    /// Whether a batch that is due while a body is in flight is dropped.
+    pub(crate) queue_rule: bool,
+    /// Whether what was not acknowledged is offered again.
+    pub(crate) redeliver: bool,
+}
+
 /// State of one environment's telemetry, over all lives of its extension.
 #[derive(Debug)]
 pub(crate) struct Relay {
     clock: AwakeClock,
-    log_format: LogFormat,
-    redeliver: bool,
+    rules: Rules,
     ledger: Ledger,
     subscriber: Option<Subscriber>,
     /// Open from the start of an Init until it is over.
@@ -93,11 +103,10 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    pub(crate) fn new(origin: Instant, log_format: LogFormat, redeliver: bool) -> Self {
+    pub(crate) fn new(origin: Instant, rules: Rules) -> Self {
         Self {
             clock: AwakeClock::new(origin),
-            log_format,
-            redeliver,
+            rules,
             ledger: Ledger::default(),
             subscriber: None,
             backlog_open: false,
@@ -132,7 +141,7 @@ impl Relay {
         for Waiting { event, line } in std::mem::take(&mut self.backlog) {
             if let Some(line) = line {
                 let time = self.ledger.event(event).time.clone();
-                self.ledger.replace_record(event, event::line_record(&line, &time, self.log_format, schema));
+                self.ledger.replace_record(event, event::line_record(&line, &time, self.rules.log_format, schema));
             }
             self.route(event, None, now);
         }
@@ -158,7 +167,7 @@ impl Relay {
             }
             Slot::Free => None,
         };
-        if self.redeliver {
+        if self.rules.redeliver {
             self.unanswered.extend(offered);
             self.backlog.extend(buffered.events.into_iter().map(|event| Waiting { event, line: None }));
         } else {
@@ -198,7 +207,7 @@ impl Relay {
     pub(crate) fn line(&mut self, category: Category, line: String, wall: SystemTime, now: Instant) {
         let time = wire::timestamp(wall);
         let schema = self.subscriber.as_ref().map_or(SchemaVersion::V2025_01_29, |it| it.subscription.schema);
-        let record = event::line_record(&line, &time, self.log_format, schema);
+        let record = event::line_record(&line, &time, self.rules.log_format, schema);
         let kind = match category {
             Category::Extension => "extension",
             Category::Function | Category::Platform => "function",
@@ -217,7 +226,7 @@ impl Relay {
             } else {
                 self.ledger.settle(&[event], Fate::NotSubscribed);
             }
-        } else if self.backlog_open || self.redeliver {
+        } else if self.backlog_open || self.rules.redeliver {
             self.backlog.push(Waiting { event, line });
         } else {
             self.give_up(event);
@@ -243,6 +252,7 @@ impl Relay {
             return None;
         }
         let late_at = self.subscriber.as_ref().and_then(|subscriber| subscriber.batcher.late_at());
+        let late_at = late_at.filter(|_| !self.is_waiting_for_the_slot());
         let offered_at = match &self.slot {
             Slot::Offered { not_before, .. } => Some(*not_before),
             Slot::Free | Slot::InFlight => None,
@@ -253,7 +263,7 @@ impl Relay {
 
     /// Applies the queue rule to whatever is due by now.
     pub(crate) fn hand_over_due(&mut self, now: Instant) {
-        if self.clock.is_frozen() {
+        if self.clock.is_frozen() || self.is_waiting_for_the_slot() {
             return;
         }
         let at = self.clock.at(now);
@@ -264,9 +274,15 @@ impl Relay {
 
     /// Hands over what is buffered although it is not due: an input stream has closed.
     pub(crate) fn flush(&mut self, now: Instant) {
-        if let Some(batch) = self.subscriber.as_mut().and_then(|subscriber| subscriber.batcher.take()) {
-            self.hand_over(batch, now);
+        let at = self.clock.at(now);
+        if let Some(subscriber) = &mut self.subscriber {
+            subscriber.batcher.expire(at);
         }
+        self.hand_over_due(now);
+    }
+
+    fn is_waiting_for_the_slot(&self) -> bool {
+        !self.rules.queue_rule && !matches!(self.slot, Slot::Free)
     }
 
     fn hand_over(&mut self, batch: Batch, now: Instant) {
@@ -315,12 +331,17 @@ impl Relay {
     /// Settles the body that was in flight.
     pub(crate) fn answered(&mut self, body: Body, answer: Answer, now: Instant) {
         self.slot = Slot::Free;
+        self.settle(body, answer, now);
+        self.hand_over_due(now);
+    }
+
+    fn settle(&mut self, body: Body, answer: Answer, now: Instant) {
         match answer {
             Answer::Accepted => {
                 self.ledger.settle(&body.batch.events, Fate::Acknowledged);
                 self.offer_unanswered(now);
             }
-            Answer::Refused(_) if self.redeliver => self.offer_again(body, now),
+            Answer::Refused(_) if self.rules.redeliver => self.offer_again(body, now),
             Answer::Refused(error) => self.drop_declared(&body.batch, format!("could not send events: {error}"), now),
             Answer::Failed { handed_over, error } => {
                 let alive = self.subscriber.is_some();
@@ -329,7 +350,7 @@ impl Relay {
                     (false, true) => Fate::Dropped,
                     (false, false) => Fate::NeverHandedOver,
                 };
-                if self.redeliver {
+                if self.rules.redeliver {
                     if handed_over {
                         self.ledger.settle(&body.batch.events, Fate::InDoubt);
                     }

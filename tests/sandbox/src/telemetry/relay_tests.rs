@@ -5,6 +5,9 @@ use crate::telemetry::Buffering;
 
 const ITEMS_MAX: usize = 1_000;
 
+const RULES: Rules = Rules { log_format: LogFormat::Text, queue_rule: true, redeliver: false };
+const REDELIVERY: Rules = Rules { redeliver: true, ..RULES };
+
 struct Story {
     relay: Relay,
     origin: Instant,
@@ -13,17 +16,21 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        Self::with(LogFormat::Text, false)
+        Self::with(RULES)
     }
 
-    fn with(log_format: LogFormat, redeliver: bool) -> Self {
+    fn with(rules: Rules) -> Self {
         let origin = Instant::now();
-        Self { relay: Relay::new(origin, log_format, redeliver), origin, now: Duration::ZERO }
+        Self { relay: Relay::new(origin, rules), origin, now: Duration::ZERO }
     }
 
     /// A story in which Init is over and `platform` and `function` are subscribed.
-    fn subscribed(redeliver: bool) -> Self {
-        let mut story = Self::with(LogFormat::Text, redeliver);
+    fn subscribed() -> Self {
+        Self::subscribed_with(RULES)
+    }
+
+    fn subscribed_with(rules: Rules) -> Self {
+        let mut story = Self::with(rules);
         story.begin_life();
         story
     }
@@ -96,7 +103,7 @@ fn text(body: &Body) -> &str {
 
 #[test]
 fn a_body_is_the_array_of_its_events_and_its_success_is_their_acknowledgement() {
-    let mut story = Story::subscribed(false);
+    let mut story = Story::subscribed();
     story.line("a");
     story.line("<b>");
     let body = story.due_body();
@@ -130,7 +137,7 @@ fn who_does_not_subscribe_in_init_gets_nothing() {
 
 #[test]
 fn streams_that_nobody_asked_for_are_not_addressed() {
-    let mut story = Story::subscribed(false);
+    let mut story = Story::subscribed();
     let now = story.instant();
     story.relay.line(Category::Extension, "own".to_owned(), SystemTime::UNIX_EPOCH, now);
     assert_eq!(story.fates(), [Fate::NotSubscribed]);
@@ -141,7 +148,7 @@ fn replayed_lines_have_the_shape_of_the_schema_that_was_asked_for() {
     for (schema, record) in
         [(SchemaVersion::V2022_07_01, r#""record":"{\"a\":1}""#), (SchemaVersion::V2022_12_13, r#""record":{"a":1}"#)]
     {
-        let mut story = Story::with(LogFormat::Json, false);
+        let mut story = Story::with(Rules { log_format: LogFormat::Json, ..RULES });
         story.relay.begin_init();
         story.line(r#"{"a":1}"#);
         story.subscribe(schema);
@@ -152,7 +159,7 @@ fn replayed_lines_have_the_shape_of_the_schema_that_was_asked_for() {
 
 #[test]
 fn a_batch_that_is_due_while_a_body_is_in_flight_is_dropped_and_declared() {
-    let mut story = Story::subscribed(false);
+    let mut story = Story::subscribed();
     story.line("first");
     let in_flight = story.due_body();
     story.line("second");
@@ -169,8 +176,32 @@ fn a_batch_that_is_due_while_a_body_is_in_flight_is_dropped_and_declared() {
 }
 
 #[test]
+fn without_the_queue_rule_a_batch_that_is_due_waits_for_the_answer() {
+    let mut story = Story::subscribed_with(Rules { queue_rule: false, ..RULES });
+    story.line("first");
+    let in_flight = story.due_body();
+    story.line("second");
+    story.pass(60_000);
+    assert_eq!(story.relay.wakes_in(story.instant()), None, "only the answer can change something");
+    let now = story.instant();
+    story.relay.flush(now);
+    story.answered(in_flight, Answer::Accepted);
+    assert_eq!(story.body().expect("due at once").batch.events, [1]);
+    assert_eq!(story.fates(), [Fate::Acknowledged, Fate::Pending]);
+}
+
+#[test]
+fn a_closed_stream_makes_what_it_left_due() {
+    let mut story = Story::subscribed();
+    story.line("last words");
+    let now = story.instant();
+    story.relay.flush(now);
+    assert!(story.body().is_some());
+}
+
+#[test]
 fn a_full_batch_is_due_at_once_and_the_next_full_one_is_dropped() {
-    let mut story = Story::subscribed(false);
+    let mut story = Story::subscribed();
     for number in 0..2 * ITEMS_MAX {
         story.line(&number.to_string());
     }
@@ -187,7 +218,7 @@ fn a_body_that_is_not_accepted_is_dropped_and_declared_and_in_doubt_if_it_was_se
         (failed(true), Fate::InDoubt),
     ];
     for (answer, fate) in cases {
-        let mut story = Story::subscribed(false);
+        let mut story = Story::subscribed();
         story.line("a");
         let body = story.due_body();
         story.answered(body, answer.clone());
@@ -201,7 +232,7 @@ fn when_the_extension_dies_its_last_body_is_in_doubt_and_the_buffer_is_never_han
     for (answer, fate) in
         [(failed(true), Fate::InDoubt), (failed(false), Fate::NeverHandedOver), (Answer::Accepted, Fate::Acknowledged)]
     {
-        let mut story = Story::subscribed(false);
+        let mut story = Story::subscribed();
         story.line("sent");
         let body = story.due_body();
         story.line("buffered");
@@ -215,7 +246,7 @@ fn when_the_extension_dies_its_last_body_is_in_doubt_and_the_buffer_is_never_han
 
 #[test]
 fn a_body_that_was_offered_but_not_sent_dies_with_the_extension() {
-    let mut story = Story::subscribed(false);
+    let mut story = Story::subscribed();
     story.line("offered");
     story.pass(25);
     story.relay.subscriber_gone();
@@ -225,7 +256,7 @@ fn a_body_that_was_offered_but_not_sent_dies_with_the_extension() {
 
 #[test]
 fn the_next_life_starts_with_a_free_line() {
-    let mut story = Story::subscribed(false);
+    let mut story = Story::subscribed();
     story.line("first life");
     story.relay.subscriber_gone();
     story.relay.begin_init();
@@ -238,7 +269,7 @@ fn the_next_life_starts_with_a_free_line() {
 
 #[test]
 fn with_redelivery_a_refused_body_is_offered_again_after_a_pause() {
-    let mut story = Story::subscribed(true);
+    let mut story = Story::subscribed_with(REDELIVERY);
     story.line("a");
     let body = story.due_body();
     let first = body.clone();
@@ -254,7 +285,7 @@ fn with_redelivery_a_refused_body_is_offered_again_after_a_pause() {
 
 #[test]
 fn with_redelivery_the_next_extension_gets_what_the_dead_one_did_not_answer_and_the_buffer() {
-    let mut story = Story::subscribed(true);
+    let mut story = Story::subscribed_with(REDELIVERY);
     story.line("sent");
     let body = story.due_body();
     let sent = body.clone();
@@ -276,7 +307,7 @@ fn with_redelivery_the_next_extension_gets_what_the_dead_one_did_not_answer_and_
 
 #[test]
 fn with_redelivery_a_body_that_was_sent_once_stays_in_doubt_when_no_later_life_answers() {
-    let mut story = Story::subscribed(true);
+    let mut story = Story::subscribed_with(REDELIVERY);
     story.line("sent");
     let body = story.due_body();
     story.relay.subscriber_gone();
@@ -287,7 +318,7 @@ fn with_redelivery_a_body_that_was_sent_once_stays_in_doubt_when_no_later_life_a
 
 #[test]
 fn nothing_is_due_while_frozen_and_the_timer_goes_on_after_the_thaw() {
-    let mut story = Story::subscribed(false);
+    let mut story = Story::subscribed();
     story.line("before the freeze");
     story.pass(10);
     assert!(story.relay.try_freeze(story.origin + story.now));
@@ -305,7 +336,7 @@ fn nothing_is_due_while_frozen_and_the_timer_goes_on_after_the_thaw() {
 
 #[test]
 fn after_the_thaw_the_rest_of_the_timeout_is_left() {
-    let mut story = Story::subscribed(false);
+    let mut story = Story::subscribed();
     story.line("before the freeze");
     story.pass(10);
     assert!(story.relay.try_freeze(story.origin + story.now));
@@ -320,7 +351,7 @@ fn after_the_thaw_the_rest_of_the_timeout_is_left() {
 
 #[test]
 fn the_environment_does_not_freeze_while_a_body_is_in_flight() {
-    let mut story = Story::subscribed(false);
+    let mut story = Story::subscribed();
     story.line("a");
     let body = story.due_body();
     let now = story.instant();

@@ -1,0 +1,306 @@
+//! Runs the plan: S3 server, Lambda environment, extension and function, from Init to SHUTDOWN.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{error, fmt, fs, io};
+
+use sandbox::oracle::{self, DeliveredObject, Verdict};
+use sandbox::s3::{Fault, S3Server, StoredObject};
+use sandbox::{Category, Fate, Function, Invocation, InvocationHandle, Ledger, Payload, Sandbox, Shutdown};
+use sandbox::{ShutdownReason, StartError, Work};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::arguments::Arguments;
+use crate::plan::{self, Step};
+use crate::progress::Progress;
+use crate::report::text::count;
+
+/// The bucket.
+pub const BUCKET: &str = "logs";
+const FUNCTION_NAME: &str = "demo";
+/// What the extension ships by default.
+const SHIPPED: &[Category] = &[Category::Platform, Category::Function];
+/// Room for a runtime that starts slowly: after a kill its start is part of the invocation.
+const FUNCTION_TIMEOUT: Duration = Duration::from_secs(15);
+/// A function that logs nothing is killed this long after it began.
+const KILL_AT_THE_LATEST: Duration = Duration::from_millis(300);
+
+/// Everything that is left of a run.
+pub struct Session {
+    /// What was said, and what became of it.
+    pub ledger: Ledger,
+    /// What lies in the bucket.
+    pub objects: Vec<StoredObject>,
+    /// What the one says of the other.
+    pub verdict: Verdict,
+    /// Every invocation, in order.
+    pub invocations: Vec<Seen>,
+    /// From the start of the extension's process to its first `next`, of each life.
+    pub start_ups: Vec<Duration>,
+    /// `VmHWM` of the extension, the most of all lives.
+    pub peak_rss_kib: u64,
+    /// What the extension wrote to stderr.
+    pub extension_output: Vec<String>,
+    /// How the environment ended.
+    pub shutdown: Shutdown,
+    /// Spool directories that are still in `/tmp`.
+    pub spools_left: usize,
+}
+
+/// An invocation and the weather it ran in.
+pub struct Seen {
+    /// What the platform saw of it.
+    pub invocation: Invocation,
+    /// Whether S3 was down.
+    pub in_outage: bool,
+    /// Whether the extension was killed in it.
+    pub killed: bool,
+}
+
+/// Why a run could not be brought to its end.
+#[derive(Debug)]
+pub enum RunError {
+    /// The machine did not give what it takes: a directory, a port.
+    Machine(io::Error),
+    /// Init failed.
+    Start(StartError),
+    /// The objects could not be copied to the directory that was asked for.
+    Keep(PathBuf, io::Error),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Machine(error) => write!(f, "the stage could not be set: {error}"),
+            Self::Start(StartError::Init { fault, extension_output, ledger }) => {
+                write!(f, "the function or the extension did not start: {fault}")?;
+                for entry in ledger.of_kind("function") {
+                    write!(f, "\n  function: {}", entry.event.record)?;
+                }
+                extension_output.iter().try_for_each(|line| write!(f, "\n  extension: {line}"))
+            }
+            Self::Start(error) => error.fmt(f),
+            Self::Keep(directory, error) => write!(f, "--keep {}: {error}", directory.display()),
+        }
+    }
+}
+
+impl error::Error for RunError {}
+
+impl From<io::Error> for RunError {
+    fn from(error: io::Error) -> Self {
+        Self::Machine(error)
+    }
+}
+
+impl From<StartError> for RunError {
+    fn from(error: StartError) -> Self {
+        Self::Start(error)
+    }
+}
+
+/// Runs what the arguments ask for. Dropping the future ends everything that it has started.
+///
+/// # Errors
+/// If the stage cannot be set. What fails on it is in the session.
+pub async fn run(arguments: &Arguments, extension: &Path) -> Result<Session, RunError> {
+    let stage = Stage::set(arguments, extension).await?;
+    let mut play = Play {
+        stage: &stage,
+        is_own_function: arguments.function.is_none(),
+        progress: Progress::new(arguments.invocations),
+        in_outage: false,
+        invocations: Vec::new(),
+        start_ups: vec![stage.sandbox.extension_init_duration()],
+    };
+    for step in plan::steps(arguments) {
+        play.step(step).await;
+    }
+    let session = play.end().await?;
+    if let Some(directory) = &arguments.keep {
+        stage.keep_objects(&session.objects, directory).map_err(|error| RunError::Keep(directory.clone(), error))?;
+    }
+    Ok(session)
+}
+
+/// What a run takes place on. The environment goes first when it is dropped, the directory last.
+struct Stage {
+    sandbox: Sandbox,
+    s3: S3Server,
+    directory: TempDir,
+}
+
+impl Stage {
+    async fn set(arguments: &Arguments, extension: &Path) -> Result<Self, RunError> {
+        let directory = tempfile::Builder::new().prefix("logspool-demo-").tempdir()?;
+        fs::create_dir(tmp(&directory))?;
+        let s3 = S3Server::start(bucket_root(&directory)).await?;
+        s3.create_bucket(BUCKET)?;
+        let function = arguments.function.as_ref().map_or_else(Function::built_in, shell);
+        let sandbox = Sandbox::builder()
+            .extension(extension)
+            .function(function)
+            .function_name(FUNCTION_NAME)
+            .function_timeout(FUNCTION_TIMEOUT)
+            .region(s3.region())
+            .tmp(tmp(&directory))
+            .extension_env("LOGSPOOL_DESTINATION", format!("s3://{BUCKET}"))
+            .extension_env("LOGSPOOL_DIR", spool_root(&directory).display().to_string())
+            .extension_env("LOGSPOOL_LOG", "info")
+            .extension_env("AWS_ENDPOINT_URL_S3", s3.endpoint())
+            .extension_env("AWS_ACCESS_KEY_ID", s3.access_key_id())
+            .extension_env("AWS_SECRET_ACCESS_KEY", s3.secret_access_key())
+            .start()
+            .await?;
+        Ok(Self { sandbox, s3, directory })
+    }
+
+    fn spools_left(&self) -> io::Result<usize> {
+        match spool_root(&self.directory).read_dir() {
+            Ok(spools) => Ok(spools.count()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Copies the objects to a directory of their own, in the folders of their keys.
+    fn keep_objects(&self, objects: &[StoredObject], directory: &Path) -> io::Result<()> {
+        let bucket = bucket_root(&self.directory).join(BUCKET);
+        fs::create_dir_all(directory)?;
+        for object in objects {
+            let place = directory.join(object.path.strip_prefix(&bucket).map_err(io::Error::other)?);
+            fs::create_dir_all(place.parent().unwrap_or(directory))?;
+            fs::copy(&object.path, place)?;
+        }
+        Ok(())
+    }
+}
+
+fn tmp(directory: &TempDir) -> PathBuf {
+    directory.path().join("tmp")
+}
+
+fn spool_root(directory: &TempDir) -> PathBuf {
+    tmp(directory).join(".logspool")
+}
+
+fn bucket_root(directory: &TempDir) -> PathBuf {
+    directory.path().join("s3")
+}
+
+/// A shell, so that quotes and variables mean what they do everywhere.
+fn shell(command: &OsString) -> Function {
+    Function::command([OsString::from("sh"), OsString::from("-c"), command.clone()])
+}
+
+/// A run while it goes on.
+struct Play<'a> {
+    stage: &'a Stage,
+    is_own_function: bool,
+    progress: Progress,
+    in_outage: bool,
+    invocations: Vec<Seen>,
+    start_ups: Vec<Duration>,
+}
+
+impl Play<'_> {
+    async fn step(&mut self, step: Step) {
+        match step {
+            Step::OutageBegins => {
+                self.stage.s3.faults().set(Fault::RefuseConnections);
+                self.in_outage = true;
+                self.progress.event("S3 goes down: it refuses connections.");
+            }
+            Step::OutageEnds => {
+                self.stage.s3.faults().clear();
+                self.in_outage = false;
+                self.progress.event("S3 works again.");
+            }
+            Step::Invoke(work) => {
+                let invocation = self.stage.sandbox.invoke(self.payload(work)).await;
+                self.invoked(invocation, false).await;
+            }
+            Step::InvokeAndKill(work) => {
+                let mut invocation = self.stage.sandbox.invoke_start(self.payload(work));
+                self.middle(&mut invocation).await;
+                self.stage.sandbox.kill_extension().await;
+                self.progress.event("The extension is killed with SIGKILL, in the middle of an invocation.");
+                self.invoked(invocation.finished().await, true).await;
+            }
+        }
+    }
+
+    /// The built-in function is told what to do, a stranger gets something to print.
+    fn payload(&self, work: Work) -> Payload {
+        if self.is_own_function {
+            return work.into();
+        }
+        json!({ "invocation": self.invocations.len() + 1, "message": "Hello from the demo." }).into()
+    }
+
+    /// The function has begun to log, and the extension has acknowledged some of it.
+    async fn middle(&self, invocation: &mut InvocationHandle) {
+        let request_id = invocation.request_id().to_owned();
+        let acknowledged = self.stage.sandbox.until(|ledger| {
+            let mut events = ledger.with_fate(Fate::Acknowledged);
+            events.any(|event| event.kind == "function" && event.record.get().contains(&request_id))
+        });
+        tokio::select! {
+            () = acknowledged => {}
+            _ = invocation.response() => {}
+            () = tokio::time::sleep(KILL_AT_THE_LATEST) => {}
+        }
+    }
+
+    async fn invoked(&mut self, invocation: Invocation, killed: bool) {
+        if invocation.suppressed_init {
+            let start_up = self.stage.sandbox.extension_init_duration();
+            self.start_ups.push(start_up);
+            self.progress.event("Extension and function are born again, on the same /tmp.");
+        }
+        self.invocations.push(Seen { invocation, in_outage: self.in_outage, killed });
+        let lines = self.lines_so_far().await;
+        self.progress.invoked(lines, if self.in_outage { "S3 is down" } else { "" });
+    }
+
+    /// Counts in place: a snapshot would copy every line each time.
+    async fn lines_so_far(&self) -> usize {
+        let mut lines = 0;
+        let counted = |ledger: &Ledger| {
+            lines = ledger.entries().iter().filter(|entry| entry.event.category == Category::Function).count();
+            true
+        };
+        self.stage.sandbox.until(counted).await;
+        lines
+    }
+
+    async fn end(self) -> Result<Session, RunError> {
+        self.progress.now("SHUTDOWN");
+        let Stage { sandbox, s3, .. } = self.stage;
+        let shutdown = sandbox.shutdown(ShutdownReason::Spindown).await;
+        let (ledger, objects) = (sandbox.ledger(), s3.objects(BUCKET)?);
+        self.progress.now(&format!("reading {} objects back", count(objects.len())));
+        let verdict = judge(&ledger, &objects);
+        Ok(Session {
+            verdict,
+            ledger,
+            objects,
+            invocations: self.invocations,
+            start_ups: self.start_ups,
+            peak_rss_kib: sandbox.peak_rss_kib(),
+            extension_output: sandbox.extension_output(),
+            shutdown,
+            spools_left: self.stage.spools_left()?,
+        })
+    }
+}
+
+fn judge(ledger: &Ledger, objects: &[StoredObject]) -> Verdict {
+    let delivered: Vec<_> = objects
+        .iter()
+        .map(|object| DeliveredObject { name: object.key.clone(), bytes: object.bytes.clone() })
+        .collect();
+    oracle::judge([ledger], &delivered, SHIPPED)
+}
