@@ -7,7 +7,7 @@ use std::{error, fmt, fs, io};
 
 use sandbox::oracle::{self, DeliveredObject, Verdict};
 use sandbox::s3::{Fault, S3Server, StoredObject};
-use sandbox::{Category, Fate, Function, Invocation, InvocationHandle, Ledger, Payload, Sandbox, Shutdown};
+use sandbox::{Category, Entry, Fate, Function, Invocation, InvocationHandle, Ledger, Payload, Sandbox, Shutdown};
 use sandbox::{ShutdownReason, StartError, Work};
 use serde_json::json;
 use tempfile::TempDir;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::arguments::Arguments;
 use crate::plan::{self, Step};
 use crate::progress::Progress;
-use crate::report::text::count;
+use crate::report::text::{count, counted};
 
 /// The bucket.
 pub const BUCKET: &str = "logs";
@@ -226,7 +226,13 @@ impl Play<'_> {
                 let mut invocation = self.stage.sandbox.invoke_start(self.payload(work));
                 self.middle(&mut invocation).await;
                 self.stage.sandbox.kill_extension().await;
-                self.progress.event("The extension is killed with SIGKILL, in the middle of an invocation.");
+                self.progress.event(&match self.acknowledged_lines(invocation.request_id()).await {
+                    0 => "SIGKILL for the extension, in the middle of an invocation.".to_owned(),
+                    lines => format!(
+                        "SIGKILL for the extension, with {} of this invocation acknowledged.",
+                        counted(lines, "line")
+                    ),
+                });
                 self.invoked(invocation.finished().await, true).await;
             }
         }
@@ -243,10 +249,7 @@ impl Play<'_> {
     /// The function has begun to log, and the extension has acknowledged some of it.
     async fn middle(&self, invocation: &mut InvocationHandle) {
         let request_id = invocation.request_id().to_owned();
-        let acknowledged = self.stage.sandbox.until(|ledger| {
-            let mut events = ledger.with_fate(Fate::Acknowledged);
-            events.any(|event| event.kind == "function" && event.record.get().contains(&request_id))
-        });
+        let acknowledged = self.stage.sandbox.until(|ledger| acknowledged_lines(ledger, &request_id) > 0);
         tokio::select! {
             () = acknowledged => {}
             _ = invocation.response() => {}
@@ -265,15 +268,24 @@ impl Play<'_> {
         self.progress.invoked(lines, if self.in_outage { "S3 is down" } else { "" });
     }
 
-    /// Counts in place: a snapshot would copy every line each time.
     async fn lines_so_far(&self) -> usize {
-        let mut lines = 0;
-        let counted = |ledger: &Ledger| {
-            lines = ledger.entries().iter().filter(|entry| entry.event.category == Category::Function).count();
+        let is_line = |entry: &&Entry| entry.event.category == Category::Function;
+        self.in_ledger(|ledger| ledger.entries().iter().filter(is_line).count()).await
+    }
+
+    async fn acknowledged_lines(&self, request_id: &str) -> usize {
+        self.in_ledger(|ledger| acknowledged_lines(ledger, request_id)).await
+    }
+
+    /// Counts in place: a snapshot of the ledger would copy every line each time.
+    async fn in_ledger(&self, count: impl Fn(&Ledger) -> usize) -> usize {
+        let mut counted = 0;
+        let at_once = |ledger: &Ledger| {
+            counted = count(ledger);
             true
         };
-        self.stage.sandbox.until(counted).await;
-        lines
+        self.stage.sandbox.until(at_once).await;
+        counted
     }
 
     async fn end(self) -> Result<Session, RunError> {
@@ -295,6 +307,12 @@ impl Play<'_> {
             spools_left: self.stage.spools_left()?,
         })
     }
+}
+
+/// Lines of an invocation that are acknowledged, as far as they name it.
+fn acknowledged_lines(ledger: &Ledger, request_id: &str) -> usize {
+    let events = ledger.with_fate(Fate::Acknowledged).filter(|event| event.category == Category::Function);
+    events.filter(|event| event.record.get().contains(request_id)).count()
 }
 
 fn judge(ledger: &Ledger, objects: &[StoredObject]) -> Verdict {

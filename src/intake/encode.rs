@@ -23,6 +23,8 @@ pub enum Observed {
     },
     /// The invocation is over for the platform.
     Report(RequestId),
+    /// A body was stored: the segment has grown.
+    Stored,
     /// Telemetry was lost on its way, perhaps an event that somebody waits for.
     Lost,
 }

@@ -182,7 +182,8 @@ impl Intake {
                 crate::warn!("error={error:?} The platform's drops are counted in memory only.");
             }
         }
-        for observed in encoded.observed {
+        for observed in encoded.observed.into_iter().chain([Observed::Stored]) {
+            // Without a receiver the process is ending.
             let _ = self.outputs.observed.send(observed);
         }
     }

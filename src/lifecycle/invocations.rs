@@ -16,6 +16,7 @@ pub struct Invocations {
     open: VecDeque<RequestId>,
     /// The function has finished; kept because that may be known before the event of the invocation is.
     done: VecDeque<RequestId>,
+    begun_since_seal: u32,
     ended_since_seal: u32,
 }
 
@@ -29,7 +30,7 @@ impl Invocations {
                 self.ended_since_seal = self.ended_since_seal.saturating_add(1);
             }
             Observed::Report(request_id) => self.open.retain(|open| open != request_id),
-            Observed::Lost => {}
+            Observed::Stored | Observed::Lost => {}
         }
     }
 
@@ -48,8 +49,19 @@ impl Invocations {
         self.ended_since_seal
     }
 
+    /// Notes an INVOKE. It is ahead of the telemetry: the end of the invocation before may not have been seen yet.
+    pub fn begun(&mut self) {
+        self.begun_since_seal = self.begun_since_seal.saturating_add(1);
+    }
+
+    /// Invocations that will have ended since the last seal when the one that has just begun is over.
+    pub fn at_end_since_seal(&self) -> u32 {
+        self.begun_since_seal.max(self.ended_since_seal.saturating_add(1))
+    }
+
     /// Notes that the segment was sealed.
     pub fn sealed(&mut self) {
+        self.begun_since_seal = 0;
         self.ended_since_seal = 0;
     }
 }
@@ -92,6 +104,20 @@ mod tests {
         assert_eq!(invocations.ended_since_seal(), 2);
         invocations.sealed();
         assert_eq!(invocations.ended_since_seal(), 0);
+    }
+
+    #[test]
+    fn an_invocation_whose_end_is_not_seen_yet_counts_as_begun() {
+        let mut invocations = Invocations::default();
+        invocations.begun();
+        invocations.observe(&done(1));
+        invocations.begun();
+        invocations.begun();
+        assert_eq!((invocations.ended_since_seal(), invocations.at_end_since_seal()), (1, 3));
+        invocations.sealed();
+        invocations.observe(&done(3));
+        invocations.begun();
+        assert_eq!(invocations.at_end_since_seal(), 2);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use drain_policy::{DrainPolicy, InvokeFacts, InvokePlan};
 use invocations::Invocations;
 use spool::SealReason;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::deadline::{Deadline, now_ms};
 use crate::intake::{Intake, Observed};
@@ -50,6 +50,7 @@ pub struct Lifecycle {
     /// When the last telemetry was observed.
     last_telemetry: Instant,
     held: u64,
+    tick: Interval,
 }
 
 /// Calls `next` until it answers.
@@ -85,6 +86,8 @@ impl Lifecycle {
         drain: DrainPolicy,
         seal_invocations: Option<u32>,
     ) -> Self {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             client,
             id,
@@ -96,6 +99,7 @@ impl Lifecycle {
             invocations: Invocations::default(),
             last_telemetry: Instant::now(),
             held: 0,
+            tick,
         }
     }
 
@@ -132,13 +136,24 @@ impl Lifecycle {
         let (client, id) = (self.client.clone(), self.id.clone());
         let next = next_event(&client, &id);
         tokio::pin!(next);
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 event = &mut next => return event,
-                Some(observed) = self.observed.recv() => self.observe(&observed),
-                _ = tick.tick() => self.mind_the_clock(),
+                _ = self.mind() => {}
+            }
+        }
+    }
+
+    /// Waits for what the telemetry or the clock tells next, and acts on it. May be dropped at any time.
+    async fn mind(&mut self) -> Option<Observed> {
+        tokio::select! {
+            Some(observed) = self.observed.recv() => {
+                self.observe(&observed);
+                Some(observed)
+            }
+            _ = self.tick.tick() => {
+                self.mind_the_clock();
+                None
             }
         }
     }
@@ -146,9 +161,10 @@ impl Lifecycle {
     async fn invocation(&mut self, request_id: &RequestId, deadline: Deadline) {
         // The process may have been frozen for long: what became due meanwhile is due now.
         self.mind_the_clock();
+        self.invocations.begun();
         let facts = InvokeFacts {
             uploads_waiting: self.uploader.has_work(now_ms()),
-            seals_at_end: self.seal_invocations.is_some_and(|limit| self.invocations.ended_since_seal() + 1 >= limit),
+            seals_at_end: self.seal_invocations.is_some_and(|limit| self.invocations.at_end_since_seal() >= limit),
         };
         let plan = self.drain.on_invoke(facts);
         crate::debug!("request={} plan={plan:?} An invocation has begun.", request_id.0);
@@ -168,11 +184,10 @@ impl Lifecycle {
     async fn wait_for_end(&mut self, request_id: &RequestId, mut wait_until: Deadline) {
         while !self.invocations.is_done(request_id) {
             tokio::select! {
-                Some(observed) = self.observed.recv() => {
-                    if observed == Observed::Lost {
+                observed = self.mind() => {
+                    if observed == Some(Observed::Lost) {
                         wait_until = self.drain.wait_until_after_loss(wait_until, now_ms());
                     }
-                    self.observe(&observed);
                 }
                 () = tokio::time::sleep(wait_until.remaining(now_ms())) => {
                     crate::debug!("request={} The end of the invocation was not seen.", request_id.0);
@@ -190,16 +205,20 @@ impl Lifecycle {
             if *failed && self.intake.seal(SealReason::Error, now_ms()) {
                 self.invocations.sealed();
             }
-            self.mind_the_clock();
         }
+        self.seal_if_due();
     }
 
     /// Seals what is due, and lets the uploader look at the clock.
     fn mind_the_clock(&mut self) {
+        self.seal_if_due();
+        self.uploader.wake();
+    }
+
+    fn seal_if_due(&mut self) {
         if self.intake.seal_if_due(self.invocations.ended_since_seal(), now_ms()).is_some() {
             self.invocations.sealed();
         }
-        self.uploader.wake();
     }
 
     async fn shutdown(&mut self, deadline: Deadline) {
