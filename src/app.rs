@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use spool::{Adopted, Labeler, Orphan, Spool, SpoolConfig, SpoolId, find_orphans};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::watch;
 
 use crate::config::{Config, ConfigErrors, Delivery, StoreSettings};
 use crate::deadline::now_ms;
 use crate::identity;
 use crate::intake::{Attribution, Intake, Outputs, SharedSpool, lock};
 use crate::lifecycle::drain_policy::DrainStrategy;
-use crate::lifecycle::{Ended, Lifecycle, next_event};
+use crate::lifecycle::{Ended, Lifecycle, Links, next_event};
 use crate::runtime_api::client::{ApiError, Client, Subscription};
 use crate::runtime_api::event::{EventType, ExtensionId, NextEvent};
 use crate::telemetry::listener::Listener;
@@ -143,20 +144,15 @@ async fn prepare(
     for orphan in orphans {
         to_adopter(orphan);
     }
-    // Behind the first `next`, which the lifecycle calls as soon as it is polled.
-    tokio::spawn(open_manifest(Arc::clone(&spool)));
-    tokio::spawn(adopt_all(orphan_receiver, label, uploader.clone()));
+    // Behind the first `next`: the platform waits for nothing of this.
+    let (asked, has_asked) = watch::channel(false);
+    tokio::spawn(open_manifest(has_asked.clone(), Arc::clone(&spool)));
+    tokio::spawn(adopt_all(has_asked, orphan_receiver, label, uploader.clone()));
 
     let seal_invocations = seal.invocations.map(std::num::NonZeroU32::get);
-    let lifecycle = Lifecycle::new(
-        client.clone(),
-        id,
-        Arc::clone(&intake),
-        uploader.clone(),
-        observed,
-        config.drain,
-        seal_invocations,
-    );
+    let links =
+        Links { client: client.clone(), id, intake: Arc::clone(&intake), uploader: uploader.clone(), observed, asked };
+    let lifecycle = Lifecycle::new(links, config.drain, seal_invocations);
     Ok(Extension { lifecycle, intake, spool, uploader })
 }
 
@@ -285,12 +281,20 @@ fn make_store(settings: StoreSettings) -> Option<Arc<dyn ObjectStore>> {
     }
 }
 
-async fn open_manifest(spool: SharedSpool) {
+async fn open_manifest(mut has_asked: watch::Receiver<bool>, spool: SharedSpool) {
+    // Without a sender the process is ending.
+    let _ = has_asked.wait_for(|asked| *asked).await;
     lock(&spool).open_manifest();
 }
 
 /// Adopts spools, one at a time.
-async fn adopt_all(mut orphans: UnboundedReceiver<Orphan>, label: Labeler, uploader: Uploader) {
+async fn adopt_all(
+    mut has_asked: watch::Receiver<bool>,
+    mut orphans: UnboundedReceiver<Orphan>,
+    label: Labeler,
+    uploader: Uploader,
+) {
+    let _ = has_asked.wait_for(|asked| *asked).await;
     while let Some(orphan) = orphans.recv().await {
         let adopted = adopt(orphan, &label).await;
         uploader.adoption_ends(adopted);
@@ -345,7 +349,7 @@ async fn idle(client: &Client, name: &str) -> Exit {
 
 async fn idle_registered(client: &Client, id: &ExtensionId) -> Exit {
     loop {
-        match next_event(client, id).await {
+        match next_event(client, id, || {}).await {
             Some(NextEvent::Shutdown { .. }) | None => return Exit::Ok,
             Some(_) => {}
         }

@@ -12,6 +12,7 @@ use drain_policy::{DrainPolicy, InvokeFacts, InvokePlan};
 use invocations::Invocations;
 use spool::SealReason;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::deadline::{Deadline, now_ms};
@@ -37,13 +38,25 @@ pub enum Ended {
     PlatformGone,
 }
 
+/// What the lifecycle is connected to.
+pub struct Links {
+    /// The platform.
+    pub client: Client,
+    /// Who we are for it.
+    pub id: ExtensionId,
+    /// Seals.
+    pub intake: Arc<Intake>,
+    /// Uploads.
+    pub uploader: Uploader,
+    /// What the telemetry tells.
+    pub observed: UnboundedReceiver<Observed>,
+    /// Set when the first `next` is on its way.
+    pub asked: watch::Sender<bool>,
+}
+
 /// The loop over the platform's events.
 pub struct Lifecycle {
-    client: Client,
-    id: ExtensionId,
-    intake: Arc<Intake>,
-    uploader: Uploader,
-    observed: UnboundedReceiver<Observed>,
+    links: Links,
     drain: DrainPolicy,
     seal_invocations: Option<u32>,
     invocations: Invocations,
@@ -53,11 +66,11 @@ pub struct Lifecycle {
     tick: Interval,
 }
 
-/// Calls `next` until it answers.
-pub async fn next_event(client: &Client, id: &ExtensionId) -> Option<NextEvent> {
+/// Calls `next` until it answers. `asked` is called each time a request is on its way.
+pub async fn next_event(client: &Client, id: &ExtensionId, asked: impl Fn()) -> Option<NextEvent> {
     let mut failures = NextFailures::default();
     loop {
-        let error = match client.next(id).await {
+        let error = match client.next(id, &asked).await {
             Ok(event) => return Some(event),
             Err(error) => error,
         };
@@ -77,23 +90,11 @@ pub async fn next_event(client: &Client, id: &ExtensionId) -> Option<NextEvent> 
 impl Lifecycle {
     /// A lifecycle that has registered and subscribed, and has not called `next` yet. `seal_invocations` is the number of
     /// invocations after which a segment is sealed, if that is a rule.
-    pub fn new(
-        client: Client,
-        id: ExtensionId,
-        intake: Arc<Intake>,
-        uploader: Uploader,
-        observed: UnboundedReceiver<Observed>,
-        drain: DrainPolicy,
-        seal_invocations: Option<u32>,
-    ) -> Self {
+    pub fn new(links: Links, drain: DrainPolicy, seal_invocations: Option<u32>) -> Self {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
-            client,
-            id,
-            intake,
-            uploader,
-            observed,
+            links,
             drain,
             seal_invocations,
             invocations: Invocations::default(),
@@ -123,8 +124,8 @@ impl Lifecycle {
                 }
                 Some(NextEvent::Other) => {}
                 None => {
-                    self.intake.end(now_ms());
-                    self.intake.seal(SealReason::Shutdown, now_ms());
+                    self.links.intake.end(now_ms());
+                    self.links.intake.seal(SealReason::Shutdown, now_ms());
                     return Ended::PlatformGone;
                 }
             }
@@ -133,8 +134,11 @@ impl Lifecycle {
 
     /// Calls `next` and minds the telemetry and the clock until it answers.
     async fn event(&mut self) -> Option<NextEvent> {
-        let (client, id) = (self.client.clone(), self.id.clone());
-        let next = next_event(&client, &id);
+        let Links { client, id, asked, .. } = &self.links;
+        let (client, id, asked) = (client.clone(), id.clone(), asked.clone());
+        let next = next_event(&client, &id, || {
+            asked.send_replace(true);
+        });
         tokio::pin!(next);
         loop {
             tokio::select! {
@@ -147,7 +151,7 @@ impl Lifecycle {
     /// Waits for what the telemetry or the clock tells next, and acts on it. May be dropped at any time.
     async fn mind(&mut self) -> Option<Observed> {
         tokio::select! {
-            Some(observed) = self.observed.recv() => {
+            Some(observed) = self.links.observed.recv() => {
                 self.observe(&observed);
                 Some(observed)
             }
@@ -163,7 +167,7 @@ impl Lifecycle {
         self.mind_the_clock();
         self.invocations.begun();
         let facts = InvokeFacts {
-            uploads_waiting: self.uploader.has_work(now_ms()),
+            uploads_waiting: self.links.uploader.has_work(now_ms()),
             seals_at_end: self.seal_invocations.is_some_and(|limit| self.invocations.at_end_since_seal() >= limit),
         };
         let plan = self.drain.on_invoke(facts);
@@ -175,8 +179,8 @@ impl Lifecycle {
         self.wait_for_end(request_id, wait_until).await;
         self.mind_the_clock();
         self.held += 1;
-        self.uploader.drained(self.drain.drain_until(wait_until, now_ms())).await;
-        self.uploader.close_idle();
+        self.links.uploader.drained(self.drain.drain_until(wait_until, now_ms())).await;
+        self.links.uploader.close_idle();
     }
 
     /// Waits for `platform.runtimeDone`. It can be lost with other telemetry: once there is evidence of that, the wait is no
@@ -202,7 +206,7 @@ impl Lifecycle {
         self.invocations.observe(observed);
         if let Observed::RuntimeDone { failed, .. } = observed {
             // The words of a failed invocation are the ones that somebody waits for.
-            if *failed && self.intake.seal(SealReason::Error, now_ms()) {
+            if *failed && self.links.intake.seal(SealReason::Error, now_ms()) {
                 self.invocations.sealed();
             }
         }
@@ -212,22 +216,22 @@ impl Lifecycle {
     /// Seals what is due, and lets the uploader look at the clock.
     fn mind_the_clock(&mut self) {
         self.seal_if_due();
-        self.uploader.wake();
+        self.links.uploader.wake();
     }
 
     fn seal_if_due(&mut self) {
-        if self.intake.seal_if_due(self.invocations.ended_since_seal(), now_ms()).is_some() {
+        if self.links.intake.seal_if_due(self.invocations.ended_since_seal(), now_ms()).is_some() {
             self.invocations.sealed();
         }
     }
 
     async fn shutdown(&mut self, deadline: Deadline) {
         let deadline = deadline.earlier_by(self.drain.shutdown_margin());
-        self.uploader.begin_last_round(self.drain.shutdown_uploads());
+        self.links.uploader.begin_last_round(self.drain.shutdown_uploads());
         self.settle(deadline).await;
-        self.intake.end(now_ms());
-        self.intake.seal(SealReason::Shutdown, now_ms());
-        self.uploader.drained(deadline).await;
+        self.links.intake.end(now_ms());
+        self.links.intake.seal(SealReason::Shutdown, now_ms());
+        self.links.uploader.drained(deadline).await;
     }
 
     /// Waits until the platform has handed over what it still held: every started invocation is reported, and then some
@@ -237,7 +241,7 @@ impl Lifecycle {
         loop {
             let silent_at = if self.invocations.all_reported() { self.last_telemetry + SETTLE_SILENCE } else { end };
             tokio::select! {
-                Some(observed) = self.observed.recv() => self.observe(&observed),
+                Some(observed) = self.links.observed.recv() => self.observe(&observed),
                 () = tokio::time::sleep_until(end.min(silent_at)) => return,
             }
         }

@@ -110,13 +110,14 @@ impl Client {
         id.map(|id| ExtensionId(id.to_owned())).ok_or(ApiError::Malformed("extension identifier"))
     }
 
-    /// Waits for the next event. Blocks for as long as it takes.
-    pub async fn next(&self, id: &ExtensionId) -> Result<NextEvent, ApiError> {
+    /// Waits for the next event. Blocks for as long as it takes. `asked` is called when the request is on its way: from then
+    /// on the platform need not wait for us any more.
+    pub async fn next(&self, id: &ExtensionId, asked: impl FnOnce()) -> Result<NextEvent, ApiError> {
         let request = self
             .request(Method::GET, "/2020-01-01/extension/event/next")
             .header(EXTENSION_ID, &id.0)
             .body(Full::default());
-        let answer = self.call(request).await?;
+        let answer = self.call_noting(request, asked).await?;
         serde_json::from_slice(&answer.body).map_err(|_| ApiError::Malformed("event"))
     }
 
@@ -177,13 +178,25 @@ impl Client {
     }
 
     async fn call(&self, request: hyper::http::Result<Request<Full<Bytes>>>) -> Result<Answer, ApiError> {
+        self.call_noting(request, || {}).await
+    }
+
+    async fn call_noting(
+        &self,
+        request: hyper::http::Result<Request<Full<Bytes>>>,
+        sent: impl FnOnce(),
+    ) -> Result<Answer, ApiError> {
         let request = request.map_err(|error| ApiError::Transport(io::Error::other(error)))?;
         let stream = TcpStream::connect(&self.authority).await.map_err(ApiError::Transport)?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let connection = tokio::spawn(connection);
         let answer = async {
-            let response = sender.send_request(request).await.map_err(broken)?;
+            // Handed to the connection, whose task writes it when this one yields.
+            let response = sender.send_request(request);
+            tokio::task::yield_now().await;
+            sent();
+            let response = response.await.map_err(broken)?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
             let body = body.map_err(|error| ApiError::Transport(io::Error::other(error)))?.to_bytes();
