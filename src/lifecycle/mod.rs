@@ -196,6 +196,7 @@ impl Lifecycle {
 
     /// Seals what is due, and lets the uploader look at the clock.
     fn mind_the_clock(&mut self) {
+        self.intake.check_place(now_ms());
         if self.intake.seal_if_due(self.invocations.ended_since_seal(), now_ms()).is_some() {
             self.invocations.sealed();
         }

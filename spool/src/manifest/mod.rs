@@ -61,6 +61,14 @@ impl Manifest {
         Self { path, queue, waiting: Some(waiting), state }
     }
 
+    /// No manifest: for spools that do not outlive the process.
+    pub(crate) fn none() -> Self {
+        let mut manifest = Self::waiting(PathBuf::new());
+        manifest.waiting = None;
+        manifest.state.store(ManifestState::Abandoned as u8, Ordering::Relaxed);
+        manifest
+    }
+
     /// Starts the thread that opens the database and writes what has waited. Called once; later calls do nothing.
     pub(crate) fn open(&mut self) {
         let Some(changes) = self.waiting.take() else { return };
@@ -77,6 +85,11 @@ impl Manifest {
         if thread.is_err() {
             state.store(ManifestState::Abandoned as u8, Ordering::Relaxed);
         }
+    }
+
+    /// Whether [`open`](Self::open) was called, however far the thread has come since.
+    pub(crate) fn was_opened(&self) -> bool {
+        self.waiting.is_none()
     }
 
     pub(crate) fn state(&self) -> ManifestState {
