@@ -20,7 +20,7 @@ const FLAG_MAYBE_DELIVERED: u8 = 1;
 /// A declared loss.
 ///
 /// Layout: magic `[8]`, format u16, cause u8, flags u8 (1 = may have been delivered), zero `[4]`, spool id `[16]`, segment
-/// number u64, first seq u64, records u64, bytes u64, time i64 (Unix ms), zero `[44]`, CRC-32C of all of it u32.
+/// number u64, first seq u64, records u64, bytes u64, time i64 (Unix ms), zero `[52]`, CRC-32C of all of it u32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tombstone {
     pub spool: SpoolId,
