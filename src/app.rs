@@ -3,7 +3,7 @@
 //! Before the first `next`, only what must be: the listener, the registration, our own spool directory, the last request
 //! id of an earlier life, the subscription. Behind it: the manifest, adoption, the store.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -123,9 +123,9 @@ async fn prepare(
         }
     });
     let outputs = Outputs {
-        sealed: Arc::new({
+        events: Arc::new({
             let uploader = uploader.clone();
-            move |segment| uploader.add(segment)
+            move |event| uploader.take(event)
         }),
         orphans: Arc::clone(&to_adopter),
         observed: observed_sender,
@@ -146,8 +146,9 @@ async fn prepare(
     }
     // Behind the first `next`: the platform waits for nothing of this.
     let (asked, has_asked) = watch::channel(false);
-    tokio::spawn(open_manifest(has_asked.clone(), Arc::clone(&spool)));
-    tokio::spawn(adopt_all(has_asked, orphan_receiver, label, uploader.clone()));
+    tokio::spawn(settle_in(has_asked.clone(), Arc::clone(&spool)));
+    let root = config.spool_root.clone();
+    tokio::spawn(adopt_all(has_asked, orphan_receiver, root, label, uploader.clone()));
 
     let seal_invocations = seal.invocations.map(std::num::NonZeroU32::get);
     let links =
@@ -244,20 +245,23 @@ fn make_spool(config: &Config, label: Labeler) -> Option<Spool> {
         compression: config.compression,
         line_format: LINE_FORMAT_JSON,
         label,
+        limits: config.spool_limits,
     };
     let now_ms = now_ms();
-    Spool::create(spool_config, identity::fresh(now_ms), now_ms)
-        .map_err(|error| {
-            crate::warn!("error={:?} There is no place for the spool; no logs are collected.", error.to_string())
-        })
-        .ok()
+    let error = match Spool::create(spool_config.clone(), identity::fresh(now_ms), now_ms) {
+        Ok(spool) => return Some(spool),
+        Err(error) => error,
+    };
+    crate::warn!("error={:?} There is no place for the spool; logs are held in memory meanwhile.", error.to_string());
+    Spool::create_in_memory(spool_config, identity::fresh(now_ms), now_ms).ok()
 }
 
 fn orphans_of(root: &Path, own: SpoolId) -> Vec<Orphan> {
     let found = match find_orphans(root, own) {
         Ok(found) => found,
+        // Without a directory there is nothing to adopt, and the spool itself has said so.
         Err(error) => {
-            crate::warn!("error={error:?} The spool directory could not be listed; nothing is adopted.");
+            crate::debug!("error={error:?} The spool directory could not be listed; nothing is adopted.");
             return Vec::new();
         }
     };
@@ -281,32 +285,43 @@ fn make_store(settings: StoreSettings) -> Option<Arc<dyn ObjectStore>> {
     }
 }
 
-async fn open_manifest(mut has_asked: watch::Receiver<bool>, spool: SharedSpool) {
+async fn settle_in(mut has_asked: watch::Receiver<bool>, spool: SharedSpool) {
     // Without a sender the process is ending.
     let _ = has_asked.wait_for(|asked| *asked).await;
-    lock(&spool).open_manifest();
+    lock(&spool).settle_in();
 }
 
 /// Adopts spools, one at a time.
 async fn adopt_all(
     mut has_asked: watch::Receiver<bool>,
     mut orphans: UnboundedReceiver<Orphan>,
+    root: PathBuf,
     label: Labeler,
     uploader: Uploader,
 ) {
     let _ = has_asked.wait_for(|asked| *asked).await;
     while let Some(orphan) = orphans.recv().await {
-        let adopted = adopt(orphan, &label).await;
+        let adopted = adopt(orphan, &root, &label).await;
         uploader.adoption_ends(adopted);
     }
 }
 
 /// Adopts a spool on a thread of its own: its files are read whole, and nothing must wait for that.
-async fn adopt(orphan: Orphan, label: &Labeler) -> Option<Adopted> {
+async fn adopt(mut orphan: Orphan, root: &Path, label: &Labeler) -> Option<Adopted> {
     let (sender, adopted) = tokio::sync::oneshot::channel();
-    let (id, label) = (orphan.id(), Arc::clone(label));
+    let (id, label, root) = (orphan.id(), Arc::clone(label), root.to_owned());
     let thread = std::thread::Builder::new().name("adopter".into());
-    if let Err(error) = thread.spawn(move || sender.send(orphan.adopt(&label)).is_ok()) {
+    let work = move || {
+        match orphan.rescue(&root) {
+            Ok(false) => {}
+            Ok(true) => {
+                crate::warn!("spool={id} The spool directory was cleared by somebody; its files were restored.")
+            }
+            Err(error) => crate::warn!("spool={id} error={error:?} Cleared files of the spool are held open only."),
+        }
+        sender.send(orphan.adopt(&label)).is_ok()
+    };
+    if let Err(error) = thread.spawn(work) {
         crate::warn!("spool={id} error={error:?} No thread for adoption; the next life adopts.");
         return None;
     }
@@ -329,13 +344,12 @@ fn report_adoption(adopted: &Adopted) {
         report.records,
         report.torn_bytes
     );
-    for hole in &report.holes {
-        crate::error!("spool={id} first={} last={} Records of an earlier life are damaged.", hole.first, hole.last);
+    for range in &report.lost {
+        let (first, last, cause) = (range.first, range.last, range.cause.name());
+        crate::error!("spool={id} first={first} last={last} cause={cause} Records of an earlier life are lost.");
     }
     for (segment, error) in &report.unreadable {
-        crate::warn!(
-            "spool={id} segment={segment} error={error:?} A file of an earlier life could not be read; it stays."
-        );
+        crate::warn!("spool={id} segment={segment} error={error:?} A file of an earlier life could not be read.");
     }
 }
 

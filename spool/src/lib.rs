@@ -36,12 +36,14 @@ mod adopt;
 mod codec;
 mod format;
 mod id;
-mod layout;
+mod kept;
 mod loss;
 mod manifest;
+mod quota;
 mod seal;
 mod segment;
 mod spool;
+mod storage;
 
 pub use adopt::{Adopted, AdoptionReport, Found, Orphan, StreamEnd, UnknownVersion, find_orphans};
 pub use codec::{Codec, CodecError, Compression, compress_whole};
@@ -50,8 +52,10 @@ pub use format::meta::{META_BYTES_MAX, Meta};
 pub use id::{SegmentId, Seqno, SpoolId, SpoolIdError};
 pub use loss::{Loss, LossCause, Losses};
 pub use manifest::ManifestState;
+pub use quota::{SpoolLimits, WhenFull};
 pub use seal::SealReason;
 pub use segment::active::{AppendError, Batch};
-pub use segment::scan::Hole;
-pub use segment::sealed::{Mark, ObjectChunks, SealedSegment, SegmentFacts, SegmentKey};
-pub use spool::{ActiveFacts, CreateError, Identity, Labeler, SealError, Spool, SpoolConfig};
+pub use segment::sealed::{DroppedRange, Mark, ObjectChunks, SealedSegment, SegmentFacts, SegmentKey};
+pub use spool::{
+    ActiveFacts, CreateError, Identity, Labeler, MEMORY_BYTES_MAX, SealError, Spool, SpoolConfig, SpoolEvent,
+};

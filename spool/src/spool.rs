@@ -1,6 +1,5 @@
-//! The living spool: one directory, one writer, from its first segment to its end or its roll.
+//! The living spool: one place, one writer, from its first segment to its end or its roll.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -11,16 +10,27 @@ use crate::codec::{Compression, Encoder};
 use crate::format::checksum::Salt;
 use crate::format::segment_header::SegmentHeader;
 use crate::format::state_slot::StateSlot;
+use crate::format::tombstone::Tombstone;
 use crate::id::{SegmentId, Seqno, SpoolId};
-use crate::layout::{DirLock, SpoolDir};
+use crate::kept::{Kept, KeptSegments};
 use crate::loss::{LossCause, Losses};
 use crate::manifest::{Manifest, ManifestState, Row, RowState, SealedRow};
+use crate::quota::{SpoolLimits, WhenFull, disk_bytes};
 use crate::seal::SealReason;
-use crate::segment::active::{ActiveSegment, AppendError, Batch, StateFile};
-use crate::segment::sealed::{SealedSegment, SegmentFacts, SegmentKey};
+use crate::segment::active::{ActiveSegment, AppendError, Batch};
+use crate::segment::sealed::{DroppedRange, SealedSegment, SegmentFacts, SegmentKey};
+use crate::storage::disk::{Disk, SpoolDir};
+use crate::storage::memory::Memory;
+use crate::storage::{Space, Storage};
 
 /// Names a segment when it is sealed, from its facts alone, so that everyone who has the file gives it the same name.
 pub type Labeler = Arc<dyn Fn(&SegmentFacts) -> String + Send + Sync>;
+
+/// The most that a spool in memory takes, in bytes.
+pub const MEMORY_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Room on the file system is measured anew after so many appended bytes, or so much time.
+const SPACE_CHECK_BYTES: u64 = 1024 * 1024;
+const SPACE_CHECK_MS: u64 = 1_000;
 
 /// What a spool is made with.
 #[derive(Clone)]
@@ -33,6 +43,8 @@ pub struct SpoolConfig {
     pub line_format: u8,
     /// Names sealed segments.
     pub label: Labeler,
+    /// What it may take.
+    pub limits: SpoolLimits,
 }
 
 impl fmt::Debug for SpoolConfig {
@@ -40,6 +52,7 @@ impl fmt::Debug for SpoolConfig {
         f.debug_struct("SpoolConfig")
             .field("root", &self.root)
             .field("compression", &self.compression)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }
@@ -66,6 +79,17 @@ pub struct CreateError {
 #[error("could not make the next segment: {0}")]
 pub struct SealError(#[source] io::Error);
 
+/// What happened to segments, in order. Whoever uploads must hear of all of it.
+#[derive(Debug, Clone)]
+pub enum SpoolEvent {
+    /// A segment will not change any more.
+    Sealed(SealedSegment),
+    /// Records are lost; this must be told. It takes the place of everything that [`Gone`](Self::Gone) named before.
+    Dropped(DroppedRange),
+    /// What was sealed or dropped under this key is no more.
+    Gone(SegmentKey),
+}
+
 /// What the caller's seal policy decides from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ActiveFacts {
@@ -79,28 +103,57 @@ pub struct ActiveFacts {
     pub partition_ms: Option<i64>,
 }
 
-/// A durable queue on disk. See the [crate documentation](crate) for what it promises.
+/// A durable queue. See the [crate documentation](crate) for what it promises.
 ///
 /// Every method works in the calling thread and takes the time as an argument.
 pub struct Spool {
     config: SpoolConfig,
     identity: Identity,
-    dir: SpoolDir,
-    lock: DirLock,
+    place: Place,
     encoder: Encoder,
     scratch: Vec<u8>,
     active: ActiveSegment,
-    sealed: BTreeMap<SegmentId, Sealed>,
+    kept: KeptSegments,
     manifest: Manifest,
+    events: Vec<SpoolEvent>,
+    space: SpaceCheck,
     fragments: u64,
 }
 
-struct Sealed {
-    state: StateFile,
-    row: Row,
-    next_seq: Seqno,
-    ended: bool,
-    delivered: bool,
+/// Where the files lie.
+enum Place {
+    Disk(Disk),
+    Memory(Memory),
+    #[cfg(test)]
+    Other(Box<dyn Storage>),
+}
+
+impl Place {
+    fn storage(&mut self) -> &mut dyn Storage {
+        match self {
+            Self::Disk(disk) => disk,
+            Self::Memory(memory) => memory,
+            #[cfg(test)]
+            Self::Other(storage) => storage.as_mut(),
+        }
+    }
+
+    fn storage_ref(&self) -> &dyn Storage {
+        match self {
+            Self::Disk(disk) => disk,
+            Self::Memory(memory) => memory,
+            #[cfg(test)]
+            Self::Other(storage) => storage.as_ref(),
+        }
+    }
+}
+
+/// When room was last measured, and what it was.
+#[derive(Debug, Clone, Copy, Default)]
+struct SpaceCheck {
+    space: Option<Space>,
+    at_ms: Option<i64>,
+    appended_bytes: u64,
 }
 
 impl Spool {
@@ -109,55 +162,61 @@ impl Spool {
     /// The directory gets its name only when it is complete, so a kill in between leaves nothing that could be taken for
     /// a spool.
     pub fn create(config: SpoolConfig, identity: Identity, now_ms: i64) -> Result<Self, CreateError> {
-        let root = config.root.clone();
-        Self::try_create(config, identity, now_ms).map_err(|source| CreateError { path: root, source })
+        let made = make_directory(&config, identity, now_ms);
+        let (disk, active) = made.map_err(|source| CreateError { path: config.root.clone(), source })?;
+        let manifest = Manifest::waiting(disk.dir().manifest());
+        Ok(Self::new(config, identity, Place::Disk(disk), active, manifest))
     }
 
-    fn try_create(config: SpoolConfig, identity: Identity, now_ms: i64) -> io::Result<Self> {
-        let dir = SpoolDir::make_unpublished(&config.root, identity.id)?;
-        let made = Self::fill(&config, identity, now_ms, &dir);
-        let (lock, active) = match made {
-            Ok(made) => made,
-            Err(error) => {
-                // A half-made directory holds nothing; the next adopter tries again to remove it.
-                let _ = dir.remove();
-                return Err(error);
-            }
-        };
-        let dir = dir.publish(&config.root, identity.id)?;
-        let manifest = Manifest::waiting(dir.manifest());
+    /// A spool in memory, for a process that has no disk: the same code over at most [`MEMORY_BYTES_MAX`]. What it holds is
+    /// gone with the process; its objects are marked `volatile`. When it is full, batches are refused.
+    pub fn create_in_memory(mut config: SpoolConfig, identity: Identity, now_ms: i64) -> Result<Self, CreateError> {
+        config.limits.bytes_max = Some(u64::MAX);
+        config.limits.when_full = WhenFull::DropNewest;
+        let memory = Memory::new(MEMORY_BYTES_MAX);
+        let active = first_segment(&config, identity, now_ms, &memory)
+            .map_err(|source| CreateError { path: PathBuf::from("memory"), source })?;
+        Ok(Self::new(config, identity, Place::Memory(memory), active, Manifest::none()))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn create_on(
+        storage: Box<dyn Storage>,
+        config: SpoolConfig,
+        identity: Identity,
+        now_ms: i64,
+    ) -> io::Result<Self> {
+        let active = first_segment(&config, identity, now_ms, storage.as_ref())?;
+        Ok(Self::new(config, identity, Place::Other(storage), active, Manifest::none()))
+    }
+
+    fn new(config: SpoolConfig, identity: Identity, place: Place, active: ActiveSegment, manifest: Manifest) -> Self {
         let encoder = Encoder::new(config.compression);
         let spool = Self {
             config,
             identity,
-            dir,
-            lock,
+            place,
             encoder,
             scratch: Vec::new(),
             active,
-            sealed: BTreeMap::new(),
+            kept: KeptSegments::default(),
             manifest,
+            events: Vec::new(),
+            space: SpaceCheck::default(),
             fragments: 0,
         };
-        spool.manifest.put(SegmentId(0), spool.active_row());
-        Ok(spool)
-    }
-
-    fn fill(
-        config: &SpoolConfig,
-        identity: Identity,
-        now_ms: i64,
-        dir: &SpoolDir,
-    ) -> io::Result<(DirLock, ActiveSegment)> {
-        let lock = dir.try_lock()?.ok_or(io::ErrorKind::WouldBlock)?;
-        let file = Arc::new(dir.create_segment(SegmentId(0))?);
-        let header = header(config, identity, SegmentId(0), Seqno(0), now_ms);
-        Ok((lock, ActiveSegment::create(file, header, first_slot())?))
+        spool.manifest.put(SegmentId(0), active_row(&spool.active));
+        spool
     }
 
     /// The id of this life.
     pub fn id(&self) -> SpoolId {
         self.identity.id
+    }
+
+    /// Whether what it holds is gone when the process ends.
+    pub fn is_volatile(&self) -> bool {
+        self.place.storage_ref().is_volatile()
     }
 
     /// The number that the next record takes.
@@ -186,16 +245,77 @@ impl Spool {
         self.manifest.state()
     }
 
-    /// Opens the manifest on its own thread. Until then, and if it fails, the files alone carry everything.
-    pub fn open_manifest(&mut self) {
+    /// Does what can wait until the process has started: opens the manifest on its own thread, lays ballast. Until then,
+    /// and if either fails, the files alone carry everything.
+    pub fn settle_in(&mut self) {
         self.manifest.open();
+        self.place.storage().refill();
+    }
+
+    /// What happened to segments since this was last asked, in order.
+    pub fn take_events(&mut self) -> Vec<SpoolEvent> {
+        std::mem::take(&mut self.events)
     }
 
     /// Appends a batch: one compressed entry, one write. When this returns `Ok`, the batch survives SIGKILL.
     ///
-    /// The batch takes the numbers from [`next_seq`](Self::next_seq) on.
+    /// The batch takes the numbers from [`next_seq`](Self::next_seq) on. Where there is no room, older segments give way if
+    /// [`SpoolLimits::when_full`] says so.
     pub fn append(&mut self, batch: &Batch<'_>, now_ms: i64) -> Result<(), AppendError> {
-        self.active.append(&mut self.encoder, &mut self.scratch, batch, now_ms)
+        self.declare_refused(now_ms).map_err(AppendError::Full)?;
+        // Lines compress; a batch that does not is stored as it is, plus some headers.
+        self.make_room(batch.lines.len() as u64 / 4 + 4_096, now_ms)?;
+        loop {
+            match self.active.append(&mut self.encoder, &mut self.scratch, batch, now_ms) {
+                Err(AppendError::Write(error)) if is_full(&error) => {
+                    if !self.give_way(now_ms) {
+                        return Err(AppendError::Full(error));
+                    }
+                }
+                result => {
+                    self.space.appended_bytes += batch.lines.len() as u64;
+                    return result;
+                }
+            }
+        }
+    }
+
+    /// Takes the numbers of records that cannot be stored, and declares them: by the state slot at once, by a name of
+    /// their own as soon as there is room. `raw_bytes` are the bytes of their lines.
+    ///
+    /// Works on a full disk. After an error the loss is known in memory only, and the spool should be rolled.
+    pub fn refuse(&mut self, records: u64, raw_bytes: u64, now_ms: i64) -> io::Result<()> {
+        if records == 0 {
+            return Ok(());
+        }
+        self.active.refuse(records, raw_bytes, now_ms)
+    }
+
+    /// A refused range ends the segment: what is stored before it is sealed, the range gets a tombstone, and the next
+    /// segment begins behind it. As long as one of these fails, batches are refused into the same range.
+    fn declare_refused(&mut self, now_ms: i64) -> io::Result<()> {
+        let Some(range) = self.active.slot().undeclared else { return Ok(()) };
+        let segment = self.active.header.segment.next();
+        let tombstone = Tombstone {
+            spool: self.identity.id,
+            segment,
+            first: range.first,
+            records: range.records,
+            bytes: range.bytes,
+            time_ms: range.time_ms,
+            cause: range.cause,
+            maybe_delivered: false,
+        };
+        let storage = self.place.storage();
+        storage.bury(segment, &tombstone.encode())?;
+        let next = next_segment(&self.config, self.identity, &self.active, segment.next(), now_ms, storage);
+        let next = next.inspect_err(|_| {
+            // The range may still grow: its tombstone is written anew.
+            let _ = storage.remove_segment(segment);
+        })?;
+        self.retire(SealReason::Limit, next, now_ms);
+        self.bury_kept(tombstone);
+        Ok(())
     }
 
     /// Counts records that the sender dropped before they reached the spool.
@@ -206,78 +326,86 @@ impl Spool {
         self.active.update_slot(|slot| slot.losses.add(LossCause::Platform, records, bytes))
     }
 
-    /// Seals the active segment and opens the next one. `None` if it holds no record: there is nothing to ship.
-    pub fn seal(&mut self, reason: SealReason, now_ms: i64) -> Result<Option<SealedSegment>, SealError> {
-        let Some((facts, extent)) = self.active.sealed(reason) else { return Ok(None) };
+    /// Seals the active segment and opens the next one. `false` if it holds no record: there is nothing to ship.
+    pub fn seal(&mut self, reason: SealReason, now_ms: i64) -> Result<bool, SealError> {
+        if self.active.slot().undeclared.is_some() {
+            self.declare_refused(now_ms).map_err(SealError)?;
+            return Ok(true);
+        }
+        if self.active.totals().records == 0 {
+            return Ok(false);
+        }
         // The next file carries the number that follows: it must exist before this segment may ever be removed.
-        let next = self.next_segment(now_ms).map_err(SealError)?;
+        let segment = self.active.header.segment.next();
+        let next = next_segment(&self.config, self.identity, &self.active, segment, now_ms, self.place.storage());
+        self.retire(reason, next.map_err(SealError)?, now_ms);
+        Ok(true)
+    }
+
+    /// Puts the next segment in the place of the active one. Nothing here can fail.
+    fn retire(&mut self, reason: SealReason, next: ActiveSegment, now_ms: i64) {
         self.active.close(reason, &mut self.scratch, now_ms);
         self.encoder.abandon_frame();
-        let segment = SealedSegment::new(facts.clone(), (self.config.label)(&facts), extent);
-        let row = sealed_row(&self.active, &segment);
-        self.manifest.put(facts.segment, row.clone());
-        let (next_seq, ended) = (self.active.next_seq(), self.active.totals().ended);
-        let state = std::mem::replace(&mut self.active, next).into_state();
-        self.sealed.insert(facts.segment, Sealed { state, row, next_seq, ended, delivered: false });
-        self.manifest.put(self.active.header.segment, self.active_row());
-        Ok(Some(segment))
+        let volatile = self.is_volatile();
+        let sealed = self.active.sealed(reason).map(|(facts, extent)| {
+            let facts = SegmentFacts { volatile, ..facts };
+            let label = (self.config.label)(&facts);
+            SealedSegment::new(facts, label, extent)
+        });
+        let row = retired_row(&self.active, sealed.as_ref());
+        let segment = self.active.header.segment;
+        let retired = std::mem::replace(&mut self.active, next);
+        self.manifest.put(segment, row.clone());
+        self.manifest.put(self.active.header.segment, active_row(&self.active));
+        self.kept.insert(segment, Kept::segment(retired, sealed.as_ref(), row));
+        self.events.extend(sealed.map(SpoolEvent::Sealed));
     }
 
-    fn next_segment(&self, now_ms: i64) -> io::Result<ActiveSegment> {
-        let (config, identity) = (&self.config, self.identity);
-        let segment = self.active.header.segment.next();
-        let first = self.active.next_seq();
-        let slot = StateSlot { next_seq: first, ended: self.active.totals().ended, ..*self.active.slot() };
-        let file = Arc::new(self.dir.create_segment(segment)?);
-        let header = header(config, identity, segment, first, now_ms);
-        ActiveSegment::create(file, header, slot).inspect_err(|_| {
-            // Otherwise the next attempt would find the name taken.
-            let _ = self.dir.remove_segment(segment);
-        })
-    }
-
-    /// Notes that an upload was begun.
-    pub fn attempted(&mut self, key: &SegmentKey) {
-        if let Some(sealed) = self.sealed.get_mut(&key.segment) {
-            sealed.row.attempts = sealed.row.attempts.saturating_add(1);
-            self.manifest.put(key.segment, sealed.row.clone());
+    /// Notes that an upload was begun: the segment does not give way until it has ended.
+    pub fn attempt_begun(&mut self, key: &SegmentKey) {
+        if let Some(row) = self.kept.attempt_begun(key.segment) {
+            self.manifest.put(key.segment, row);
         }
     }
 
-    /// Lets go of a segment that is where it should be.
+    /// Notes that an upload has ended without success.
+    pub fn attempt_failed(&mut self, key: &SegmentKey) {
+        self.kept.attempt_ended(key.segment);
+    }
+
+    /// Lets go of a segment or of a declared loss that is where it should be.
     ///
-    /// Files vanish in order, so that a gap between two of them always means a loss: while an older segment waits, this one
-    /// is only marked and emptied. File first, row second: if the file cannot be removed, the row says that it was
-    /// uploaded, and an adopter will not upload it again.
+    /// Files vanish in order, so that a gap between two of them always means a loss: while an older one waits, this one is
+    /// only marked and emptied. File first, row second: if the file cannot be removed, the row says that it was uploaded,
+    /// and an adopter will not upload it again.
     pub fn remove(&mut self, key: &SegmentKey) -> io::Result<()> {
-        let older_waits = self.sealed.first_key_value().is_some_and(|(oldest, _)| *oldest < key.segment);
-        let Some(sealed) = self.sealed.get_mut(&key.segment) else { return Ok(()) };
-        sealed.delivered = true;
-        sealed.row.state = RowState::Uploaded;
-        if older_waits {
-            self.manifest.put(key.segment, sealed.row.clone());
-            return sealed.state.mark_delivered(sealed.next_seq, sealed.ended);
-        }
-        self.remove_delivered()
-    }
-
-    fn remove_delivered(&mut self) -> io::Result<()> {
-        let mut result = Ok(());
-        while let Some(oldest) = self.sealed.first_entry().filter(|oldest| oldest.get().delivered) {
-            let (segment, sealed) = oldest.remove_entry();
-            let removed = self.dir.remove_segment(segment);
+        let marked = match self.kept.delivered(key.segment) {
+            None => return Ok(()),
+            Some((row, marked)) => {
+                self.manifest.put(key.segment, row);
+                marked
+            }
+        };
+        let mut result = marked;
+        for (segment, row) in self.kept.pop_delivered() {
+            let removed = self.place.storage().remove_segment(segment);
             match removed {
                 Ok(()) => self.manifest.remove(segment),
-                Err(_) => self.manifest.put(segment, sealed.row),
+                Err(_) => self.manifest.put(segment, row),
             }
             result = result.and(removed);
         }
         result
     }
 
-    /// How many sealed segments are not delivered.
-    pub fn sealed_segments(&self) -> usize {
-        self.sealed.values().filter(|sealed| !sealed.delivered).count()
+    /// How many segments and declared losses are not delivered.
+    pub fn undelivered(&self) -> usize {
+        self.kept.undelivered()
+    }
+
+    /// Bytes that the spool takes on disk.
+    pub fn disk_bytes(&self) -> u64 {
+        self.kept.disk_bytes() + disk_bytes(self.active.file_bytes())
     }
 
     /// A name for the next fragment, unique in this spool.
@@ -286,44 +414,232 @@ impl Spool {
         self.fragments
     }
 
+    /// Whether the active file is where it was made. If not, somebody has cleared the directory: the spool must be rolled,
+    /// and what it still holds by its descriptors can be rescued.
+    pub fn is_in_place(&self) -> bool {
+        let segment = self.active.header.segment;
+        self.place.storage_ref().is_in_place(segment, self.active.file().as_ref())
+    }
+
     /// Begins a new life in a new directory: always allowed, never wrong. The old spool is handed over with its lock and
     /// its descriptors, to be adopted like any other.
     pub fn roll(&mut self, identity: Identity, now_ms: i64) -> Result<Orphan, CreateError> {
         let new = Self::create(self.config.clone(), identity, now_ms)?;
-        let old = std::mem::replace(self, new);
-        if old.manifest.was_opened() {
-            self.open_manifest();
+        Ok(self.replace_by(new))
+    }
+
+    /// Begins a new life in memory, for when no directory can be made.
+    pub fn roll_into_memory(&mut self, identity: Identity, now_ms: i64) -> Result<Orphan, CreateError> {
+        let new = Self::create_in_memory(self.config.clone(), identity, now_ms)?;
+        Ok(self.replace_by(new))
+    }
+
+    fn replace_by(&mut self, new: Self) -> Orphan {
+        let has_settled = self.manifest.was_opened();
+        let mut old = std::mem::replace(self, new);
+        self.events = old.take_events();
+        if has_settled {
+            self.settle_in();
         }
-        Ok(old.into_orphan())
+        old.into_orphan()
     }
 
     fn into_orphan(self) -> Orphan {
-        let file = |state: &StateFile| Arc::clone(state.file());
-        let mut files: Vec<_> = self.sealed.iter().map(|(segment, sealed)| (*segment, file(&sealed.state))).collect();
-        files.push((self.active.header.segment, file(&self.active.into_state())));
-        Orphan::handed_over(self.identity.id, self.dir, self.lock, files)
+        let id = self.identity.id;
+        let mut files = self.kept.into_files();
+        files.push((self.active.header.segment, Arc::clone(self.active.file())));
+        match self.place {
+            Place::Disk(disk) => Orphan::handed_over(id, Some(disk.into_parts()), files),
+            Place::Memory(memory) => Orphan::handed_over(id, None, memory.files()),
+            #[cfg(test)]
+            Place::Other(_) => Orphan::handed_over(id, None, files),
+        }
     }
 
     /// Removes the directory if nothing is left to ship and the stream has ended, or never began. Returns whether it did;
     /// else it stays, complete, for an adopter. What is appended afterwards is lost: called when the process ends.
     pub fn remove_if_empty(&mut self) -> io::Result<bool> {
-        let ended_or_unused = self.active.slot().ended || self.active.next_seq() == Seqno(0);
-        let nothing_left = self.sealed.is_empty() && self.active.totals().records == 0 && ended_or_unused;
+        let slot = self.active.slot();
+        let ended_or_unused = slot.ended || self.active.next_seq() == Seqno(0);
+        let nothing_left = self.undelivered() == 0
+            && self.active.totals().records == 0
+            && slot.undeclared.is_none()
+            && ended_or_unused;
         if nothing_left {
-            self.dir.remove()?;
+            self.place.storage().remove_all()?;
         }
         Ok(nothing_left)
     }
 
-    fn active_row(&self) -> Row {
-        active_row(&self.active)
+    /// Makes room for so many bytes, by what the limits say.
+    fn make_room(&mut self, needed: u64, now_ms: i64) -> Result<(), AppendError> {
+        while !self.has_room(needed, now_ms) {
+            if !self.give_way(now_ms) {
+                return Err(AppendError::Full(io::Error::new(io::ErrorKind::QuotaExceeded, "its limits are reached")));
+            }
+            self.space.at_ms = None;
+        }
+        Ok(())
     }
+
+    fn has_room(&mut self, needed: u64, now_ms: i64) -> bool {
+        let limits = self.config.limits;
+        let is_due = self.space.appended_bytes >= SPACE_CHECK_BYTES
+            || self.space.at_ms.is_none_or(|at_ms| at_ms.abs_diff(now_ms) >= SPACE_CHECK_MS);
+        if is_due {
+            // A file system that cannot be measured is one that a write will tell of.
+            let space = self.place.storage_ref().space().unwrap_or_default();
+            self.space = SpaceCheck { space, at_ms: Some(now_ms), appended_bytes: 0 };
+        }
+        self.kept.len() < limits.segments_max && limits.has_room(self.disk_bytes(), needed, self.space.space)
+    }
+
+    /// Gives up the oldest segment that may give way. `false` if there is none.
+    fn give_way(&mut self, now_ms: i64) -> bool {
+        if self.config.limits.when_full == WhenFull::DropNewest {
+            return false;
+        }
+        if self.kept.evictable().is_none() {
+            // Only the active segment is left: it gives way unless an older one is just being uploaded.
+            let alone = !self.kept.has_in_flight() && self.active.slot().undeclared.is_none();
+            if !alone || !self.seal(SealReason::Limit, now_ms).unwrap_or(false) {
+                return false;
+            }
+        }
+        self.evict(now_ms).unwrap_or(false)
+    }
+
+    fn evict(&mut self, now_ms: i64) -> io::Result<bool> {
+        let Some((segment, facts)) = self.kept.evictable() else { return Ok(false) };
+        let own = Tombstone {
+            spool: self.identity.id,
+            segment,
+            first: facts.first,
+            records: facts.records,
+            bytes: facts.raw_bytes,
+            time_ms: now_ms,
+            cause: LossCause::Quota,
+            maybe_delivered: facts.attempted,
+        };
+        let merged = self.kept.tombstone_before(segment).filter(|before| may_merge(before, &own));
+        if merged.is_none() && self.kept.tombstones() >= self.config.limits.tombstones_max {
+            return Ok(false);
+        }
+        let tombstone = merged.map_or(own, |before| Tombstone {
+            records: before.records + own.records,
+            bytes: before.bytes + own.bytes,
+            ..before
+        });
+        let storage = self.place.storage();
+        storage.bury(tombstone.segment, &tombstone.encode())?;
+        if tombstone.segment != segment {
+            // If it stays, the tombstone before it covers it.
+            let _ = storage.remove_segment(segment);
+        }
+        // The totals are told by the end and by every later segment; the range by its tombstone.
+        let _ = self.active.update_slot(|slot| slot.losses.add(LossCause::Quota, own.records, own.bytes));
+        if let Some(before) = merged {
+            self.forget(before.segment, before.first);
+        }
+        self.forget(segment, own.first);
+        self.bury_kept(tombstone);
+        Ok(true)
+    }
+
+    fn forget(&mut self, segment: SegmentId, first: Seqno) {
+        self.kept.take(segment);
+        self.manifest.remove(segment);
+        self.events.push(SpoolEvent::Gone(SegmentKey { spool: self.identity.id, segment, first }));
+    }
+
+    fn bury_kept(&mut self, tombstone: Tombstone) {
+        let row = Row { state: RowState::Dropped, first_seq: tombstone.first.0, ..active_row(&self.active) };
+        self.manifest.put(tombstone.segment, row.clone());
+        self.kept.insert(tombstone.segment, Kept::tombstone(tombstone, row));
+        self.events.push(SpoolEvent::Dropped(tombstone.into()));
+    }
+}
+
+impl From<Tombstone> for DroppedRange {
+    fn from(tombstone: Tombstone) -> Self {
+        Self {
+            spool: tombstone.spool,
+            segment: tombstone.segment,
+            first: tombstone.first,
+            last: Seqno(tombstone.next_seq().0 - 1),
+            raw_bytes: tombstone.bytes,
+            cause: tombstone.cause,
+            maybe_delivered: tombstone.maybe_delivered,
+        }
+    }
+}
+
+/// Tombstones side by side become one, unless somebody may have been told of one of them already.
+fn may_merge(before: &Tombstone, own: &Tombstone) -> bool {
+    let nobody_knows = !before.maybe_delivered && !own.maybe_delivered;
+    nobody_knows && before.cause == own.cause && before.next_seq() == own.first
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 impl fmt::Debug for Spool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Spool").field("dir", &self.dir).field("next_seq", &self.next_seq()).finish_non_exhaustive()
+        f.debug_struct("Spool")
+            .field("id", &self.identity.id)
+            .field("next_seq", &self.next_seq())
+            .finish_non_exhaustive()
     }
+}
+
+fn make_directory(config: &SpoolConfig, identity: Identity, now_ms: i64) -> io::Result<(Disk, ActiveSegment)> {
+    let dir = SpoolDir::make_unpublished(&config.root, identity.id)?;
+    let made = fill_directory(config, identity, now_ms, &dir);
+    // A half-made directory holds nothing; if it stays, the next adopter tries again to remove it.
+    let (lock, active) = made.inspect_err(|_| drop(dir.remove()))?;
+    Ok((Disk::new(dir.publish(&config.root, identity.id)?, lock), active))
+}
+
+fn fill_directory(
+    config: &SpoolConfig,
+    identity: Identity,
+    now_ms: i64,
+    dir: &SpoolDir,
+) -> io::Result<(crate::storage::disk::DirLock, ActiveSegment)> {
+    let lock = dir.try_lock()?.ok_or(io::ErrorKind::WouldBlock)?;
+    let file = Arc::new(dir.create_segment(SegmentId(0))?);
+    let header = header(config, identity, SegmentId(0), Seqno(0), now_ms);
+    Ok((lock, ActiveSegment::create(file, header, first_slot())?))
+}
+
+fn first_segment(
+    config: &SpoolConfig,
+    identity: Identity,
+    now_ms: i64,
+    storage: &dyn Storage,
+) -> io::Result<ActiveSegment> {
+    let file = storage.create_segment(SegmentId(0))?;
+    ActiveSegment::create(file, header(config, identity, SegmentId(0), Seqno(0), now_ms), first_slot())
+}
+
+/// Makes the segment that follows the active one, with the totals that are known so far.
+fn next_segment(
+    config: &SpoolConfig,
+    identity: Identity,
+    active: &ActiveSegment,
+    segment: SegmentId,
+    now_ms: i64,
+    storage: &dyn Storage,
+) -> io::Result<ActiveSegment> {
+    let first = active.next_seq();
+    let ended = active.totals().ended && active.slot().undeclared.is_none();
+    let slot = StateSlot { next_seq: first, undeclared: None, ended, ..*active.slot() };
+    let file = storage.create_segment(segment)?;
+    ActiveSegment::create(file, header(config, identity, segment, first, now_ms), slot).inspect_err(|_| {
+        // Otherwise the next attempt would find the name taken.
+        let _ = storage.remove_segment(segment);
+    })
 }
 
 fn header(
@@ -375,9 +691,8 @@ fn active_row(active: &ActiveSegment) -> Row {
     }
 }
 
-fn sealed_row(active: &ActiveSegment, segment: &SealedSegment) -> Row {
-    let facts = segment.facts();
-    let sealed = SealedRow {
+fn retired_row(active: &ActiveSegment, segment: Option<&SealedSegment>) -> Row {
+    let sealed = segment.map(SealedSegment::facts).map(|facts| SealedRow {
         reason: facts.reason.code(),
         last_seq: facts.last.0,
         records: facts.records,
@@ -385,80 +700,10 @@ fn sealed_row(active: &ActiveSegment, segment: &SealedSegment) -> Row {
         file_bytes: active.file_bytes(),
         object_bytes: facts.object_bytes,
         digest: facts.digest,
-    };
-    let label = segment.label().to_owned();
-    Row { state: RowState::Sealed, sealed: Some(sealed), label, ..active_row(active) }
+    });
+    let label = segment.map(|segment| segment.label().to_owned()).unwrap_or_default();
+    Row { state: RowState::Sealed, sealed, label, ..active_row(active) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::adopt::find_orphans;
-    use crate::format::meta::Meta;
-
-    const NOW: i64 = 1_790_000_000_000;
-
-    fn label() -> Labeler {
-        Arc::new(|facts: &SegmentFacts| format!("{}-{}", facts.first, facts.last))
-    }
-
-    fn spool(root: &std::path::Path, random: u128) -> Spool {
-        let config =
-            SpoolConfig { root: root.into(), compression: Compression::default(), line_format: 0, label: label() };
-        let identity = Identity { id: SpoolId::new(NOW, random), salt_seed: 7 };
-        Spool::create(config, identity, NOW).expect("created")
-    }
-
-    fn sealed(spool: &mut Spool, line: &str) -> SealedSegment {
-        let batch = Batch {
-            lines: line.as_bytes(),
-            records: 1,
-            first_line_ms: None,
-            body_bytes: 1,
-            body_hash: 1,
-            meta: &Meta::default(),
-            end: false,
-        };
-        spool.append(&batch, NOW).expect("appended");
-        spool.seal(SealReason::Size, NOW).expect("sealed").expect("a segment")
-    }
-
-    fn files(spool: &Spool) -> Vec<u64> {
-        let files = spool.dir.open_segments().expect("listed");
-        files.into_iter().map(|(segment, _)| segment.0).collect()
-    }
-
-    #[test]
-    fn files_vanish_in_order_whatever_the_order_of_delivery() {
-        let root = tempfile::tempdir().expect("tempdir");
-        let mut spool = spool(root.path(), 1);
-        let segments: Vec<_> = ["a\n", "b\n", "c\n"].iter().map(|line| sealed(&mut spool, line)).collect();
-        spool.remove(&segments[1].key()).expect("marked");
-        assert_eq!((files(&spool), spool.sealed_segments()), (vec![0, 1, 2, 3], 2));
-        spool.remove(&segments[0].key()).expect("removed");
-        assert_eq!((files(&spool), spool.sealed_segments()), (vec![2, 3], 1));
-        spool.remove(&segments[2].key()).expect("removed");
-        assert_eq!((files(&spool), spool.sealed_segments()), (vec![3], 0));
-    }
-
-    #[test]
-    fn what_is_delivered_out_of_order_is_not_delivered_again_by_an_adopter() {
-        let root = tempfile::tempdir().expect("tempdir");
-        let mut dead = spool(root.path(), 1);
-        let segments: Vec<_> = ["a\n", "b\n", "c\n"].iter().map(|line| sealed(&mut dead, line)).collect();
-        dead.remove(&segments[1].key()).expect("marked");
-        drop(dead);
-        let orphan = find_orphans(root.path(), SpoolId::new(NOW, 9)).expect("found").orphans.remove(0);
-        let adopted = orphan.adopt(&label()).expect("adopted");
-        let labels: Vec<_> = adopted.segments().iter().map(SealedSegment::label).collect();
-        assert_eq!(labels, ["0-0", "2-2"]);
-        assert_eq!(adopted.report().holes, []);
-        assert_eq!(adopted.end().map(|end| end.seq), Some(Seqno(3)));
-    }
-
-    #[test]
-    fn salts_of_a_spool_differ() {
-        let salts: std::collections::BTreeSet<_> = (0..1_000).map(|n| salt(3, SegmentId(n)).0).collect();
-        assert_eq!(salts.len(), 1_000);
-    }
-}
+mod tests;

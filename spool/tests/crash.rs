@@ -84,7 +84,7 @@ impl Life {
             return self.end();
         }
         if self.rng.bool() {
-            self.spool.open_manifest();
+            self.spool.settle_in();
         }
         // Some adopt before they append, most meanwhile, as the product does.
         if self.rng.u8(0..4) == 0 {
@@ -105,7 +105,7 @@ impl Life {
             88..95 => self.adopt_one(),
             95..97 => self.spool.count_platform_drops(1, 10).unwrap(),
             97 => self.roll(),
-            _ => self.spool.open_manifest(),
+            _ => self.spool.settle_in(),
         }
     }
 
@@ -119,7 +119,7 @@ impl Life {
 
     fn seal(&mut self, reason: SealReason) {
         say(format_args!("sealing"));
-        self.sealed.extend(self.spool.seal(reason, NOW_MS).unwrap());
+        self.sealed.extend(world::seal(&mut self.spool, reason));
     }
 
     /// Not always the oldest: several uploads are under way when an environment ends.
@@ -129,7 +129,7 @@ impl Life {
         }
         say(format_args!("delivering"));
         let segment = self.sealed.swap_remove(self.rng.usize(0..self.sealed.len()));
-        self.spool.attempted(&segment.key());
+        self.spool.attempt_begun(&segment.key());
         self.put(segment.label(), &object(&segment));
         self.spool.remove(&segment.key()).unwrap();
     }
@@ -151,7 +151,7 @@ impl Life {
 
     fn drain(&mut self, mut adopted: Adopted) {
         let report = adopted.report();
-        assert!(report.holes.is_empty() && report.unreadable.is_empty(), "{report:?}");
+        assert!(report.lost.is_empty() && report.unreadable.is_empty(), "{report:?}");
         if report.torn_bytes > 0 {
             say(format_args!("torn"));
         }

@@ -18,7 +18,7 @@ fn adopted_from_a_copy(root: &Path) -> Vec<SealedSegment> {
     let place = tempfile::tempdir().unwrap();
     copy(root, place.path());
     let adopted = only_orphan(place.path()).adopt(&world::labeler()).unwrap();
-    assert!(adopted.report().holes.is_empty(), "{:?}", adopted.report());
+    assert!(adopted.report().lost.is_empty(), "{:?}", adopted.report());
     assert!(adopted.report().unreadable.is_empty(), "{:?}", adopted.report());
     // The objects are read through descriptors, after the directory is gone.
     adopted.segments().to_vec()
@@ -77,7 +77,7 @@ fn every_process_and_every_copy_makes_the_same_object() {
                 }
                 // At this instant the process might be killed: the last one is still open.
                 let before = adopted_from_a_copy(root.path());
-                let Some(segment) = spool.seal(SealReason::Age, NOW_MS).unwrap() else { continue };
+                let Some(segment) = world::seal(&mut spool, SealReason::Age) else { continue };
                 assert_same(&segment, before.last().unwrap(), &story);
                 assert_eq!(before.last().unwrap().facts().reason, SealReason::Adoption);
                 sealed.push(segment);
@@ -101,7 +101,7 @@ fn an_object_can_be_read_any_number_of_times() {
     let root = tempfile::tempdir().unwrap();
     let mut spool = create(root.path(), Compression::default(), &mut fastrand::Rng::with_seed(1));
     append(&mut spool, 2_000);
-    let segment = spool.seal(SealReason::Size, NOW_MS).unwrap().unwrap();
+    let segment = world::seal(&mut spool, SealReason::Size).unwrap();
     let first = object(&segment);
     let mut cut_short = segment.chunks();
     cut_short.next();
@@ -116,7 +116,7 @@ fn an_object_outlives_its_file() {
     let root = tempfile::tempdir().unwrap();
     let mut spool = create(root.path(), Compression::default(), &mut fastrand::Rng::with_seed(1));
     append(&mut spool, 500);
-    let segment = spool.seal(SealReason::Size, NOW_MS).unwrap().unwrap();
+    let segment = world::seal(&mut spool, SealReason::Size).unwrap();
     let before = object(&segment);
     fs::remove_dir_all(world::dir(root.path(), spool.id())).unwrap();
     assert!(object(&segment) == before, "it is read through the descriptor");
@@ -131,9 +131,9 @@ fn small_appends_and_one_large_one_leave_the_same_lines() {
         for _ in 0..3_000 {
             append(&mut spool, 1);
         }
-        let small = spool.seal(SealReason::Size, NOW_MS).unwrap().unwrap();
+        let small = world::seal(&mut spool, SealReason::Size).unwrap();
         append(&mut spool, 3_000);
-        let large = spool.seal(SealReason::Size, NOW_MS).unwrap().unwrap();
+        let large = world::seal(&mut spool, SealReason::Size).unwrap();
         for segment in [&small, &large] {
             assert_true(segment, &format!("{compression:?}"));
         }
@@ -149,11 +149,11 @@ fn bodies_that_leave_no_line_make_no_object_and_take_no_number() {
         append(&mut spool, 0);
     }
     assert_eq!(spool.next_seq(), Seqno(0));
-    assert!(spool.seal(SealReason::Age, NOW_MS).unwrap().is_none());
+    assert!(world::seal(&mut spool, SealReason::Age).is_none());
     assert!(adopted_from_a_copy(root.path()).is_empty());
     append(&mut spool, 1);
     append(&mut spool, 0);
-    let segment = spool.seal(SealReason::Age, NOW_MS).unwrap().unwrap();
+    let segment = world::seal(&mut spool, SealReason::Age).unwrap();
     assert_same(&segment, &adopted_from_a_copy(root.path())[0], "one record between bodies without");
     assert_true(&segment, "one record between bodies without");
 }
@@ -166,7 +166,7 @@ fn the_end_of_a_stream_is_marked_by_its_process_and_by_an_adopter_alike() {
         append(&mut spool, 7);
         append_end(&mut spool);
         let unsealed = adopted_from_a_copy(root.path());
-        let segment = spool.seal(SealReason::Shutdown, NOW_MS).unwrap().unwrap();
+        let segment = world::seal(&mut spool, SealReason::Shutdown).unwrap();
         assert_eq!(segment.facts().mark, Mark::End);
         assert_same(&segment, &unsealed[0], "killed between the end and its seal");
         assert_same(&segment, &adopted_from_a_copy(root.path())[0], "killed behind the seal");
@@ -186,7 +186,7 @@ fn the_partition_is_the_time_of_the_first_record_for_everyone() {
         let time_ms = Some(NOW_MS - hours_ago * hour_ms);
         spool.append(&spool::Batch { first_line_ms: time_ms, ..batch(&lines, 1, &meta) }, NOW_MS).unwrap();
     }
-    let segment = spool.seal(SealReason::Hour, NOW_MS).unwrap().unwrap();
+    let segment = world::seal(&mut spool, SealReason::Hour).unwrap();
     assert_eq!(segment.facts().partition_ms, NOW_MS - 2 * hour_ms);
     assert_same(&segment, &adopted_from_a_copy(root.path())[0], "a late record behind an early one");
 }
@@ -198,9 +198,9 @@ fn what_the_sender_dropped_stands_in_the_facts_of_its_segment_and_of_no_other() 
     append(&mut spool, 1);
     spool.count_platform_drops(3, 400).unwrap();
     spool.count_platform_drops(1, 50).unwrap();
-    let first = spool.seal(SealReason::Age, NOW_MS).unwrap().unwrap();
+    let first = world::seal(&mut spool, SealReason::Age).unwrap();
     append(&mut spool, 1);
-    let second = spool.seal(SealReason::Age, NOW_MS).unwrap().unwrap();
+    let second = world::seal(&mut spool, SealReason::Age).unwrap();
     assert_eq!((first.facts().platform_drops, second.facts().platform_drops), ((4, 450), (0, 0)));
     for (live, adopted) in [first, second].iter().zip(adopted_from_a_copy(root.path())) {
         assert_same(live, &adopted, "platform drops");
@@ -221,7 +221,7 @@ fn the_command_line_tools_read_every_object() {
             for count in [1, 0, 40, 3_000, 2] {
                 append(&mut spool, count);
             }
-            let segment = spool.seal(SealReason::Size, NOW_MS).unwrap().unwrap();
+            let segment = world::seal(&mut spool, SealReason::Size).unwrap();
             let lines = piped(tool, object(&segment));
             assert!(lines == records(spool.id(), 0..3_043), "{tool} reads other lines: {compression:?}");
         }

@@ -41,9 +41,9 @@ fn a_roll_hands_over_everything_that_is_not_delivered() {
     let mut spool = create(root.path(), Compression::default(), &mut rng);
     let old = spool.id();
     append(&mut spool, 10);
-    let delivered = spool.seal(SealReason::Size, NOW_MS).unwrap().unwrap();
+    let delivered = world::seal(&mut spool, SealReason::Size).unwrap();
     append(&mut spool, 20);
-    spool.seal(SealReason::Size, NOW_MS).unwrap().unwrap();
+    world::seal(&mut spool, SealReason::Size).unwrap();
     append(&mut spool, 5);
     spool.remove(&delivered.key()).unwrap();
 
@@ -67,9 +67,9 @@ fn a_roll_begins_at_zero_and_goes_on_as_before() {
     let mut spool = create(root.path(), Compression::default(), &mut rng);
     append(&mut spool, 3);
     drop(spool.roll(identity(&mut rng), NOW_MS).unwrap());
-    assert_eq!((spool.next_seq(), spool.sealed_segments(), spool.active().records), (Seqno(0), 0, 0));
+    assert_eq!((spool.next_seq(), spool.undelivered(), spool.active().records), (Seqno(0), 0, 0));
     append(&mut spool, 4);
-    let segment = spool.seal(SealReason::Age, NOW_MS).unwrap().unwrap();
+    let segment = world::seal(&mut spool, SealReason::Age).unwrap();
     assert!(decoded(segment.facts().codec, &object(&segment)) == records(spool.id(), 0..4));
 }
 
@@ -84,7 +84,7 @@ fn a_roll_in_the_middle_of_a_frame_begins_a_new_one() {
         let orphan = spool.roll(identity(&mut rng), NOW_MS).unwrap();
         append(&mut spool, 2);
         assert!(lines(&orphan.adopt(&world::labeler()).unwrap()) == records(old, 0..3), "{compression:?}");
-        let segment = spool.seal(SealReason::Age, NOW_MS).unwrap().unwrap();
+        let segment = world::seal(&mut spool, SealReason::Age).unwrap();
         assert!(decoded(compression.codec, &object(&segment)) == records(spool.id(), 0..2), "{compression:?}");
     }
 }
@@ -113,7 +113,7 @@ fn a_roll_hands_over_segments_whose_files_are_gone() {
     let mut spool = create(root.path(), Compression::default(), &mut rng);
     let old = spool.id();
     append(&mut spool, 30);
-    spool.seal(SealReason::Size, NOW_MS).unwrap().unwrap();
+    world::seal(&mut spool, SealReason::Size).unwrap();
     append(&mut spool, 5);
     std::fs::remove_dir_all(dir(root.path(), old)).unwrap();
     let orphan = spool.roll(identity(&mut rng), NOW_MS).unwrap();
@@ -130,7 +130,7 @@ fn the_manifest_is_opened_again_if_it_was_open() {
     let mut spool = create(root.path(), Compression::default(), &mut rng);
     drop(spool.roll(identity(&mut rng), NOW_MS).unwrap());
     assert_eq!(spool.manifest_state(), ManifestState::Waiting, "nothing is opened early");
-    spool.open_manifest();
+    spool.settle_in();
     drop(spool.roll(identity(&mut rng), NOW_MS).unwrap());
     let patience = Instant::now() + Duration::from_secs(20);
     while spool.manifest_state() == ManifestState::Waiting && Instant::now() < patience {
@@ -166,7 +166,7 @@ fn no_number_and_no_name_is_used_twice_over_many_lives() {
     for _ in 0..20 {
         for _ in 0..rng.usize(1..4) {
             append(&mut spool, 3);
-            let segment = spool.seal(SealReason::Age, NOW_MS).unwrap().unwrap();
+            let segment = world::seal(&mut spool, SealReason::Age).unwrap();
             labels.insert(segment.label().to_owned());
             count += 1;
             if rng.bool() {
@@ -189,13 +189,13 @@ fn only_a_spool_with_nothing_to_deliver_is_removed() {
     let mut spool = create(root.path(), Compression::default(), &mut fastrand::Rng::with_seed(12));
     append(&mut spool, 1);
     assert!(!spool.remove_if_empty().unwrap(), "a record is not sealed");
-    let first = spool.seal(SealReason::Age, NOW_MS).unwrap().unwrap();
+    let first = world::seal(&mut spool, SealReason::Age).unwrap();
     assert!(!spool.remove_if_empty().unwrap(), "a segment is not delivered");
     spool.remove(&first.key()).unwrap();
     assert!(!spool.remove_if_empty().unwrap(), "the end of the stream is missing; an adopter writes it");
     append_end(&mut spool);
     assert!(!spool.remove_if_empty().unwrap(), "the end is not sealed");
-    let last = spool.seal(SealReason::Shutdown, NOW_MS).unwrap().unwrap();
+    let last = world::seal(&mut spool, SealReason::Shutdown).unwrap();
     assert!(!spool.remove_if_empty().unwrap(), "the end is not delivered");
     spool.remove(&last.key()).unwrap();
     assert!(spool.remove_if_empty().unwrap());
@@ -208,7 +208,7 @@ fn a_spool_that_ended_without_its_end_gets_one_from_its_adopter() {
     let root = tempfile::tempdir().unwrap();
     let mut spool = spool(root.path());
     append(&mut spool, 8);
-    let segment = spool.seal(SealReason::Age, NOW_MS).unwrap().unwrap();
+    let segment = world::seal(&mut spool, SealReason::Age).unwrap();
     spool.remove(&segment.key()).unwrap();
     let id: SpoolId = spool.id();
     drop(spool);

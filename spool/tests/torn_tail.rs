@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use spool::{Adopted, Compression, SealReason, Seqno, Spool, SpoolId};
-use world::{COMPRESSIONS, NOW_MS, append, append_end, copy, create, decoded, dir, object, only_orphan, records};
+use world::{COMPRESSIONS, append, append_end, copy, create, decoded, dir, object, only_orphan, records};
 
 /// The newest segment file of a spool.
 fn last_file(root: &Path, spool: SpoolId) -> PathBuf {
@@ -41,7 +41,7 @@ fn a_torn_tail_costs_nothing_that_was_acknowledged() {
         let root = tempfile::tempdir().unwrap();
         let mut spool = create(root.path(), compression, &mut fastrand::Rng::with_seed(4));
         append(&mut spool, 3);
-        spool.seal(SealReason::Age, NOW_MS).unwrap().unwrap();
+        world::seal(&mut spool, SealReason::Age).unwrap();
         append(&mut spool, 1);
         append(&mut spool, 4);
         let (id, acknowledged) = (spool.id(), length(root.path(), spool.id()));
@@ -51,7 +51,7 @@ fn a_torn_tail_costs_nothing_that_was_acknowledged() {
             let adopted = adopted_when_torn(root.path(), id, cut);
             let story = format!("{compression:?}, cut at {cut} of {acknowledged}..{whole}");
             assert!(lines(&adopted) == records(id, 0..8), "{story}");
-            assert_eq!(adopted.report().holes, [], "{story}: nothing acknowledged was lost");
+            assert_eq!(adopted.report().lost, [], "{story}: nothing acknowledged was lost");
             assert_eq!(adopted.report().torn_bytes, cut - acknowledged, "{story}");
             assert_eq!(adopted.end().map(|end| end.seq), Some(Seqno(8)), "{story}: the number was never given");
         }
@@ -65,7 +65,7 @@ fn the_first_write_of_a_segment_may_be_torn_too() {
     let root = tempfile::tempdir().unwrap();
     let mut spool = create(root.path(), Compression::default(), &mut fastrand::Rng::with_seed(4));
     append(&mut spool, 3);
-    spool.seal(SealReason::Age, NOW_MS).unwrap().unwrap();
+    world::seal(&mut spool, SealReason::Age).unwrap();
     let (id, acknowledged) = (spool.id(), length(root.path(), spool.id()));
     append(&mut spool, 2);
     for cut in acknowledged..length(root.path(), id) {
@@ -81,7 +81,7 @@ fn a_file_that_was_just_begun_may_be_torn() {
     let root = tempfile::tempdir().unwrap();
     let mut spool = create(root.path(), Compression::default(), &mut fastrand::Rng::with_seed(4));
     append(&mut spool, 3);
-    spool.seal(SealReason::Age, NOW_MS).unwrap().unwrap();
+    world::seal(&mut spool, SealReason::Age).unwrap();
     let id = spool.id();
     for cut in 0..=length(root.path(), id) {
         let adopted = adopted_when_torn(root.path(), id, cut);
@@ -116,7 +116,7 @@ fn a_torn_seal_changes_nothing_but_the_reason() {
     append(&mut spool, 3);
     let (id, acknowledged) = (spool.id(), length(root.path(), spool.id()));
     let file = last_file(root.path(), id);
-    let segment = spool.seal(SealReason::Age, NOW_MS).unwrap().unwrap();
+    let segment = world::seal(&mut spool, SealReason::Age).unwrap();
     let whole = fs::metadata(&file).unwrap().len();
     for cut in acknowledged..whole {
         let place = tempfile::tempdir().unwrap();

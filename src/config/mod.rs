@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use destination::Destination;
 use settings::Setting;
-use spool::{Codec, Compression};
+use spool::{Codec, Compression, SpoolLimits, WhenFull};
 use value::Rule;
 pub use vars::{Env, Vars};
 
@@ -79,6 +79,8 @@ pub struct Config {
     pub compression: Compression,
     /// Where the spool lives.
     pub spool_root: PathBuf,
+    /// What it may take.
+    pub spool_limits: SpoolLimits,
     /// How the platform batches telemetry.
     pub buffering: Buffering,
     /// The telemetry listener.
@@ -159,6 +161,7 @@ impl Reader<'_> {
             drain: self.drain(&function),
             compression: self.compression(),
             spool_root: self.required(&settings::DIR, absolute_path),
+            spool_limits: self.spool_limits(),
             buffering: self.buffering(),
             listener: self.listener(),
             log: self.required(&settings::LOG, |text| value::word(&Level::ALL, text)),
@@ -292,6 +295,16 @@ impl Reader<'_> {
             unless("off", text, |text| value::within(value::size(text)?, 64 << 10, 64 << 20, value::show_size))
         });
         Compression { codec, level, frame_bytes_max }
+    }
+
+    fn spool_limits(&mut self) -> SpoolLimits {
+        let bytes_max = self.required(&settings::SPOOL_MAX, |text| {
+            unless("auto", text, |text| value::within(value::size(text)?, 64 << 10, 10 << 30, value::show_size))
+        });
+        let keep_free_bytes = self.required(&settings::KEEP_FREE, value::size);
+        let words = [("drop-oldest", WhenFull::DropOldest), ("drop-newest", WhenFull::DropNewest)];
+        let when_full = self.required(&settings::WHEN_FULL, |text| value::word(&words, text));
+        SpoolLimits { bytes_max, keep_free_bytes, when_full, ..SpoolLimits::default() }
     }
 
     /// The limits are those of the Telemetry API reference ("Buffering").

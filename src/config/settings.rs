@@ -47,6 +47,9 @@ settings! {
     COMPRESSION_LEVEL = Some("1"), "zstd 1-19, gzip 1-9; on log lines a higher zstd level costs more than it saves below 6";
     FRAME_SIZE = Some("off"), "bound zstd frames to so many raw bytes, so that damage reaches less far; `off`: one frame a segment, which every reader understands";
     DIR = Some("/tmp/.logspool"), "where the spool lives; a local file system";
+    SPOOL_MAX = Some("auto"), "the most that the spool takes on disk; `auto`: 20 % of the file system, at most 256 MiB";
+    KEEP_FREE = Some("64MiB"), "left free on the file system for the function, whatever `SPOOL_MAX` says";
+    WHEN_FULL = Some("drop-oldest"), "who gives way when there is no room: `drop-oldest` or `drop-newest`; what is dropped is declared";
     RETRY_BASE = Some("100ms"), "ceiling of the first wait after a failed upload; it doubles with every failure, the wait is uniform below it";
     RETRY_MAX = Some("20s"), "the highest ceiling, and the pause after an error that only a person can mend";
     RETRY_ATTEMPTS = Some("unlimited"), "after so many attempts in one life of the process a segment waits for the next life; nothing is dropped by it";

@@ -15,8 +15,8 @@ use crate::telemetry::event::{RawEvent, format_time};
 pub const UNPARSED: &str = "logspool.unparsed";
 /// Type of a line that tells how many bytes of a body were beyond the limit.
 pub const TRUNCATED: &str = "logspool.truncated";
-/// Type of a line that tells what could not be stored.
-pub const REFUSED: &str = "logspool.refused";
+/// Type of the line of a declared loss, in an object of its own.
+pub const DROPPED: &str = "logspool.dropped";
 /// Type of the line that ends a spool's stream.
 pub const END: &str = "logspool.end";
 
@@ -67,12 +67,20 @@ pub fn truncated(out: &mut Vec<u8>, bytes: u64, seq: u64, attribution: &Attribut
     out.extend_from_slice(b"}}\n");
 }
 
-/// Writes the line of bodies that could not be stored.
-pub fn refused(out: &mut Vec<u8>, bodies: u64, bytes: u64, seq: u64, attribution: &Attribution, now_ms: i64) {
-    own(out, REFUSED, seq, attribution, now_ms);
-    number(out, ",\"record\":{\"bodies\":", bodies);
-    number(out, ",\"bytes\":", bytes);
-    out.extend_from_slice(b"}}\n");
+/// Writes the line of a declared loss. It holds no time: everyone who finds the loss writes the same one.
+pub fn dropped(out: &mut Vec<u8>, range: &spool::DroppedRange) {
+    out.extend_from_slice(b"{\"type\":\"");
+    out.extend_from_slice(DROPPED.as_bytes());
+    number(out, "\",\"seq\":", range.first.0);
+    number(out, ",\"last\":", range.last.0);
+    number(out, ",\"records\":", range.records());
+    number(out, ",\"bytes\":", range.raw_bytes);
+    out.extend_from_slice(b",\"cause\":");
+    string(out, range.cause.name());
+    if range.maybe_delivered {
+        out.extend_from_slice(b",\"maybeDelivered\":true");
+    }
+    out.extend_from_slice(b"}\n");
 }
 
 /// Writes the line that ends a stream: its own process and an adopter write the same one, so it holds no time.

@@ -1,7 +1,7 @@
 //! From a telemetry body to an entry of the spool. The only writer of the spool.
 //!
-//! Whatever a body holds, it leaves lines, or an entry that remembers it; what cannot be stored is counted and told by a
-//! line as soon as something can be stored again.
+//! Whatever a body holds, it leaves lines, or an entry that remembers it; what cannot be stored takes its numbers and is
+//! declared lost.
 
 mod attribution;
 mod encode;
@@ -14,8 +14,8 @@ pub use attribution::Attribution;
 use attribution::Attributor;
 pub use encode::Observed;
 use encode::{Context, Encoded, encode, in_force};
-pub use line::end as end_line;
-use spool::{AppendError, Batch, Meta, Orphan, SealReason, SealedSegment, Seqno, Spool, SpoolId};
+pub use line::{dropped as dropped_line, end as end_line};
+use spool::{AppendError, Batch, Meta, Orphan, SealReason, Seqno, Spool, SpoolEvent, SpoolId};
 use tokio::sync::mpsc::UnboundedSender;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -29,13 +29,13 @@ use crate::telemetry::listener::{Body, HandleBody};
 /// The spool, shared between the one that writes it and the one that removes what is delivered.
 pub type SharedSpool = Arc<Mutex<Spool>>;
 
-/// What intake hands on. Each is small, and there are a few an invocation.
+/// What intake hands on. Called without a lock held, and done when it returns: whoever asks the uploader afterwards finds
+/// the segment there.
 #[derive(Clone)]
 pub struct Outputs {
-    /// Takes sealed segments, to be uploaded. Called without a lock held, and done when it returns: whoever asks the
-    /// uploader afterwards finds the segment there.
-    pub sealed: Arc<dyn Fn(SealedSegment) + Send + Sync>,
-    /// A spool that was rolled away from, to be adopted.
+    /// Takes what happened to segments, to be uploaded.
+    pub events: Arc<dyn Fn(SpoolEvent) + Send + Sync>,
+    /// Takes a spool that was rolled away from, to be adopted.
     pub orphans: Arc<dyn Fn(Orphan) + Send + Sync>,
     /// What the telemetry told.
     pub observed: UnboundedSender<Observed>,
@@ -67,11 +67,11 @@ struct State {
     attributor: Attributor,
     /// Reused from body to body.
     lines: Vec<u8>,
-    /// Sealed while the locks are held; handed on when they are free.
-    sealed: Vec<SealedSegment>,
+    /// Spools that were left while the locks were held; handed on when they are free.
+    orphans: Vec<Orphan>,
     totals: Totals,
-    /// What could not be stored and has not been told by a line yet: bodies, bytes.
-    untold: (u64, u64),
+    /// Bodies are being refused, and a line has said so.
+    is_refusing: bool,
 }
 
 impl Intake {
@@ -86,9 +86,9 @@ impl Intake {
         let state = State {
             attributor: Attributor::new(in_force),
             lines: Vec::new(),
-            sealed: Vec::new(),
+            orphans: Vec::new(),
             totals: Totals::default(),
-            untold: (0, 0),
+            is_refusing: false,
         };
         Self { spool, types, seal, outputs, state: Mutex::new(state) }
     }
@@ -98,82 +98,93 @@ impl Intake {
         lock(&self.state).totals
     }
 
-    /// Makes a body durable.
+    /// Makes a body durable, or puts its loss on record.
     pub fn store(&self, body: &Body, now_ms: i64) {
-        self.with_spool(|state, spool| match self.append(state, spool, body, now_ms) {
-            Ok(encoded) => self.stored(state, spool, encoded),
-            Err(error) => {
-                state.untold.0 += 1;
-                state.untold.1 += body.bytes.len() as u64;
-                state.totals.refused_bodies += 1;
-                let bytes = body.bytes.len();
-                crate::error!("bytes={bytes} error={:?} A telemetry body could not be stored.", error.to_string());
+        self.with_spool(|state, spool| {
+            let mut remedies = Remedies::default();
+            loop {
+                let (encoded, result) = self.append(state, spool, body, now_ms);
+                let Err(error) = result else { return self.stored(state, spool, encoded) };
+                match remedies.after(&error, spool.is_volatile()) {
+                    Remedy::TryAgain => {}
+                    Remedy::Refuse => return self.refuse(state, spool, encoded, &error, now_ms),
+                    Remedy::Roll => roll(state, spool, &error, now_ms),
+                }
             }
         });
     }
 
     /// Does something with both locks held, always taken in this order, and hands on what came of it without them.
     fn with_spool<R>(&self, work: impl FnOnce(&mut State, &mut Spool) -> R) -> R {
-        let (result, sealed) = {
+        let (result, events, orphans) = {
             let mut state = lock(&self.state);
-            let result = work(&mut state, &mut lock(&self.spool));
-            (result, std::mem::take(&mut state.sealed))
+            let mut spool = lock(&self.spool);
+            let result = work(&mut state, &mut spool);
+            (result, spool.take_events(), std::mem::take(&mut state.orphans))
         };
-        for segment in sealed {
-            (self.outputs.sealed)(segment);
-        }
+        events.into_iter().for_each(|event| (self.outputs.events)(event));
+        orphans.into_iter().for_each(|orphan| (self.outputs.orphans)(orphan));
         result
     }
 
-    /// Appends, and rolls once if the spool cannot be written: a new directory may lie on sound blocks.
-    fn append(&self, state: &mut State, spool: &mut Spool, body: &Body, now_ms: i64) -> Result<Encoded, AppendError> {
-        match self.append_once(state, spool, body, now_ms) {
-            Err(AppendError::Write(error) | AppendError::Stuck(error)) => {
-                let left = spool.id();
-                let orphan = spool.roll(identity::fresh(now_ms), now_ms).map_err(|_| AppendError::Write(error))?;
-                let next = spool.id();
-                crate::warn!("spool={left} next={next} The spool could not be written; a new one was begun.");
-                (self.outputs.orphans)(orphan);
-                self.append_once(state, spool, body, now_ms)
-            }
-            result => result,
-        }
-    }
-
-    fn append_once(
+    /// Encodes the body under the numbers that are next, and appends it.
+    fn append(
         &self,
         state: &mut State,
         spool: &mut Spool,
         body: &Body,
         now_ms: i64,
-    ) -> Result<Encoded, AppendError> {
-        let State { attributor, lines, untold, sealed, .. } = state;
+    ) -> (Encoded, Result<(), AppendError>) {
+        let State { attributor, lines, .. } = state;
         lines.clear();
-        let (first_seq, told) = tell_refused(lines, *untold, spool.next_seq(), attributor, now_ms);
-        let context = Context { types: self.types, attributor, first_seq, now_ms };
+        let context = Context { types: self.types, attributor, first_seq: spool.next_seq(), now_ms };
         let mut encoded = encode(context, &body.bytes, body.cut_bytes, lines);
         let meta = Meta { request_id: in_force(&encoded.attributor), tenant: encoded.tenant.take(), ..Meta::default() };
         let batch = Batch {
             lines,
-            records: encoded.records + told,
-            first_line_ms: encoded.first_line_ms.filter(|_| told == 0),
+            records: encoded.records,
+            first_line_ms: encoded.first_line_ms,
             body_bytes: u32::try_from(body.bytes.len()).unwrap_or(u32::MAX),
             body_hash: xxh3_64(&body.bytes),
             meta: &meta,
             end: false,
         };
         if let Some(reason) = self.seal.before_append(&spool.active(), batch.time_ms(now_ms)) {
-            sealed.extend(seal(spool, reason, now_ms));
+            seal(spool, reason, now_ms);
         }
-        spool.append(&batch, now_ms)?;
-        *untold = (0, 0);
-        Ok(encoded)
+        let result = spool.append(&batch, now_ms);
+        (encoded, result)
     }
 
     fn stored(&self, state: &mut State, spool: &mut Spool, encoded: Encoded) {
+        if std::mem::take(&mut state.is_refusing) {
+            crate::warn!("refused={} Logs are stored again.", state.totals.refused_bodies);
+        }
         state.totals.bodies += 1;
         state.totals.records += u64::from(encoded.records);
         state.totals.raw_bytes += state.lines.len() as u64;
+        self.observed(state, spool, encoded);
+    }
+
+    /// Takes the numbers of a body that cannot be stored: the loss is declared, by a name of its own as soon as there is
+    /// room. If not even that can be written down, a new life begins, and the count goes into its first words.
+    fn refuse(&self, state: &mut State, spool: &mut Spool, encoded: Encoded, error: &AppendError, now_ms: i64) {
+        if !std::mem::replace(&mut state.is_refusing, true) {
+            crate::error!("error={:?} Logs cannot be stored; they are counted and declared.", error.to_string());
+        }
+        state.totals.refused_bodies += 1;
+        let (records, bytes) = (u64::from(encoded.records), state.lines.len() as u64);
+        if spool.refuse(records, bytes, now_ms).is_err() {
+            roll(state, spool, error, now_ms);
+            if let Err(error) = spool.refuse(records, bytes, now_ms) {
+                crate::error!("records={records} error={error:?} The loss could not be written down.");
+            }
+        }
+        self.observed(state, spool, encoded);
+    }
+
+    /// What a body told holds whether or not its lines could be stored.
+    fn observed(&self, state: &mut State, spool: &mut Spool, encoded: Encoded) {
         state.attributor = encoded.attributor;
         let (records, bytes) = encoded.platform_drops;
         if (records, bytes) != (0, 0) {
@@ -188,23 +199,33 @@ impl Intake {
         }
     }
 
+    /// Looks whether the spool is where it should be: rolls if somebody has cleared its directory, and back to the disk as
+    /// soon as there is one.
+    pub fn check_place(&self, now_ms: i64) {
+        self.with_spool(|state, spool| {
+            if spool.is_volatile() {
+                let Ok(orphan) = spool.roll(identity::fresh(now_ms), now_ms) else { return };
+                crate::warn!("spool={} Logs are durable again.", spool.id());
+                state.orphans.push(orphan);
+            } else if !spool.is_in_place() {
+                let left = spool.id();
+                roll(state, spool, &AppendError::Stuck(std::io::ErrorKind::NotFound.into()), now_ms);
+                crate::debug!("spool={left} The spool directory was cleared by somebody else.");
+            }
+        });
+    }
+
     /// Seals the active segment if one of the rules says so.
     pub fn seal_if_due(&self, invocations: u32, now_ms: i64) -> Option<SealReason> {
-        self.with_spool(|state, spool| {
+        self.with_spool(|_, spool| {
             let reason = self.seal.due(&spool.active(), invocations, now_ms)?;
-            state.sealed.push(seal(spool, reason, now_ms)?);
-            Some(reason)
+            seal(spool, reason, now_ms).then_some(reason)
         })
     }
 
     /// Seals the active segment whatever the rules say. Returns whether it held a record.
     pub fn seal(&self, reason: SealReason, now_ms: i64) -> bool {
-        self.with_spool(|state, spool| {
-            let segment = seal(spool, reason, now_ms);
-            let sealed = segment.is_some();
-            state.sealed.extend(segment);
-            sealed
-        })
+        self.with_spool(|_, spool| seal(spool, reason, now_ms))
     }
 
     /// Writes the end of the stream, unless the spool has given no number.
@@ -253,19 +274,74 @@ impl HandleBody for Intake {
     }
 }
 
-/// Seals the active segment. `None` if it holds no record, or if the next one could not be made: then it grows on.
-fn seal(spool: &mut Spool, reason: SealReason, now_ms: i64) -> Option<SealedSegment> {
-    let sealed = spool.seal(reason, now_ms);
-    let segment = sealed.unwrap_or_else(|error| {
-        crate::warn!("error={:?} The segment could not be sealed; it grows on.", error.to_string());
-        None
-    })?;
-    let spool::SegmentFacts { segment: id, first, last, raw_bytes, object_bytes, .. } = segment.facts();
-    let reason = reason.name();
-    crate::info!(
-        "segment={id} reason={reason} first={first} last={last} raw_bytes={raw_bytes} bytes={object_bytes} A segment was sealed."
-    );
-    Some(segment)
+/// What was tried for one body.
+#[derive(Debug, Default)]
+struct Remedies {
+    tried_again: bool,
+    rolls: u32,
+}
+
+/// What to do about a failed append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Remedy {
+    TryAgain,
+    Roll,
+    Refuse,
+}
+
+impl Remedies {
+    /// A disk that fails is left once, for a new directory or else for memory; a batch that still finds no place is refused.
+    fn after(&mut self, error: &AppendError, is_volatile: bool) -> Remedy {
+        match error {
+            AppendError::Full(_) | AppendError::TooLarge(_) => Remedy::Refuse,
+            AppendError::Codec(_) if std::mem::replace(&mut self.tried_again, true) => Remedy::Refuse,
+            AppendError::Codec(_) => Remedy::TryAgain,
+            _ if is_volatile || self.rolls == 2 => Remedy::Refuse,
+            _ => {
+                self.rolls += 1;
+                Remedy::Roll
+            }
+        }
+    }
+}
+
+/// Begins a new life: in a new directory, which may lie on sound blocks, else in memory.
+fn roll(state: &mut State, spool: &mut Spool, error: &AppendError, now_ms: i64) {
+    let (left, error) = (spool.id(), error.to_string());
+    match spool.roll(identity::fresh(now_ms), now_ms) {
+        Ok(orphan) => {
+            crate::warn!("spool={left} next={} error={error:?} The spool was left for a new one.", spool.id());
+            state.orphans.push(orphan);
+        }
+        Err(_) => match spool.roll_into_memory(identity::fresh(now_ms), now_ms) {
+            Ok(orphan) => {
+                crate::warn!(
+                    "spool={left} error={error:?} The disk fails; logs are held in memory until it works again."
+                );
+                state.orphans.push(orphan);
+            }
+            Err(error) => crate::error!("spool={left} error={:?} There is no place for logs.", error.to_string()),
+        },
+    }
+}
+
+/// Seals the active segment. Returns whether it held a record; if the next one could not be made it grows on.
+fn seal(spool: &mut Spool, reason: SealReason, now_ms: i64) -> bool {
+    let facts = spool.active();
+    match spool.seal(reason, now_ms) {
+        Ok(sealed) => {
+            if sealed {
+                let (records, bytes, next) = (facts.records, facts.object_bytes, spool.next_seq());
+                let reason = reason.name();
+                crate::info!("reason={reason} records={records} bytes={bytes} next={next} A segment was sealed.");
+            }
+            sealed
+        }
+        Err(error) => {
+            crate::warn!("error={:?} The segment could not be sealed; it grows on.", error.to_string());
+            false
+        }
+    }
 }
 
 /// A body that holds another one as the message of a single event.
@@ -276,21 +352,6 @@ fn verbatim(body: &Body) -> Body {
         "record": String::from_utf8_lossy(&body.bytes),
     }]);
     Body { bytes: event.to_string().into_bytes(), cut_bytes: body.cut_bytes }
-}
-
-/// Writes the line that tells of bodies that could not be stored, and returns the number behind it.
-fn tell_refused(
-    lines: &mut Vec<u8>,
-    untold: (u64, u64),
-    next_seq: Seqno,
-    attributor: &Attributor,
-    now_ms: i64,
-) -> (Seqno, u32) {
-    if untold == (0, 0) {
-        return (next_seq, 0);
-    }
-    line::refused(lines, untold.0, untold.1, next_seq.0, attributor.in_force(), now_ms);
-    (next_seq.plus(1), 1)
 }
 
 /// A panic while the lock was held is caught and reported where it happened; the spool keeps its own invariants.

@@ -215,6 +215,7 @@ impl Lifecycle {
 
     /// Seals what is due, and lets the uploader look at the clock.
     fn mind_the_clock(&mut self) {
+        self.links.intake.check_place(now_ms());
         self.seal_if_due();
         self.links.uploader.wake();
     }

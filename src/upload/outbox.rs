@@ -5,11 +5,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use spool::{Adopted, SealedSegment, SegmentKey, SpoolId};
+use spool::{Adopted, SegmentKey, Spool, SpoolEvent, SpoolId};
 
 use super::object_key::ObjectKeys;
-use super::outgoing::{Content, Outgoing, OutgoingId};
+use super::outgoing::{Outgoing, OutgoingId};
 use crate::intake::{SharedSpool, lock};
+
+/// What an event means for the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// This is to be delivered.
+    Added(OutgoingId),
+    /// This is not to be delivered any more.
+    Removed(OutgoingId),
+}
 
 /// Everything that waits.
 pub struct Outbox {
@@ -35,9 +44,20 @@ impl Outbox {
         }
     }
 
-    /// Takes a sealed segment.
-    pub fn add(&mut self, segment: SealedSegment) -> OutgoingId {
-        let outgoing = Outgoing::segment(segment, &self.function_version);
+    /// Takes what happened to a segment of the living spool, and tells what that means for the queue.
+    pub fn take(&mut self, event: SpoolEvent) -> Change {
+        match event {
+            SpoolEvent::Sealed(segment) => Change::Added(self.add(Outgoing::segment(segment, &self.function_version))),
+            SpoolEvent::Dropped(range) => Change::Added(self.add(Outgoing::dropped(&range, &self.keys))),
+            SpoolEvent::Gone(key) => {
+                let id = OutgoingId { spool: key.spool, first: key.first };
+                self.waiting.remove(&id);
+                Change::Removed(id)
+            }
+        }
+    }
+
+    fn add(&mut self, outgoing: Outgoing) -> OutgoingId {
         let id = outgoing.id();
         self.waiting.entry(id).or_insert(outgoing);
         id
@@ -46,13 +66,18 @@ impl Outbox {
     /// Takes an adopted spool and returns what is to be delivered of it.
     pub fn adopt(&mut self, mut adopted: Adopted) -> Vec<OutgoingId> {
         let id = adopted.id();
-        let (delivered, left): (Vec<_>, Vec<_>) =
-            adopted.segments().iter().cloned().partition(|segment| self.early.remove(&segment.key()));
-        for segment in delivered {
-            report_removal(adopted.delivered(&segment.key()));
+        let segments = adopted.segments().iter().cloned();
+        let segments = segments.map(|segment| Outgoing::segment(segment, &self.function_version));
+        let dropped = adopted.dropped().iter().map(|range| Outgoing::dropped(range, &self.keys));
+        let outgoing: Vec<_> = segments.chain(dropped).collect();
+        let mut ids = Vec::new();
+        for outgoing in outgoing {
+            match outgoing.segment_key().filter(|key| self.early.remove(key)) {
+                Some(key) => report_removal(adopted.delivered(&key)),
+                None => ids.push(self.add(outgoing)),
+            }
         }
         self.adopted.insert(id, adopted);
-        let mut ids: Vec<_> = left.into_iter().map(|segment| self.add(segment)).collect();
         ids.extend(self.advance(id));
         ids
     }
@@ -63,20 +88,29 @@ impl Outbox {
     }
 
     /// Notes that an attempt has begun.
-    pub fn attempted(&self, outgoing: &Outgoing) {
-        if let Content::Segment(segment) = outgoing.content() {
-            let mut spool = lock(&self.spool);
-            if spool.id() == segment.facts().spool {
-                spool.attempted(&segment.key());
-            }
+    pub fn attempt_begun(&self, outgoing: &Outgoing) {
+        self.with_own(outgoing, |spool, key| spool.attempt_begun(key));
+    }
+
+    /// Notes that an attempt has ended without success.
+    pub fn attempt_failed(&self, id: &OutgoingId) {
+        if let Some(outgoing) = self.waiting.get(id) {
+            self.with_own(outgoing, |spool, key| spool.attempt_failed(key));
+        }
+    }
+
+    fn with_own(&self, outgoing: &Outgoing, work: impl FnOnce(&mut Spool, &SegmentKey)) {
+        let mut spool = lock(&self.spool);
+        if let Some(key) = outgoing.segment_key().filter(|key| key.spool == spool.id()) {
+            work(&mut spool, &key);
         }
     }
 
     /// Notes that an object is where it should be, and returns what is to be delivered because of it.
     pub fn delivered(&mut self, id: &OutgoingId) -> Option<OutgoingId> {
-        match self.waiting.remove(id)?.content() {
-            Content::Segment(segment) => self.remove(&segment.key()),
-            Content::End(_) => self.finish(id.spool),
+        match self.waiting.remove(id)?.segment_key() {
+            Some(key) => self.remove(&key),
+            None => self.finish(id.spool),
         }
         self.advance(id.spool)
     }

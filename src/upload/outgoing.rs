@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use spool::{
-    Codec, Labeler, Mark, SealedSegment, SegmentFacts, Seqno, SpoolId, StreamEnd, compress_whole, object_digest,
+    Codec, DroppedRange, Labeler, Mark, SealedSegment, SegmentFacts, SegmentKey, Seqno, SpoolId, StreamEnd,
+    compress_whole, object_digest,
 };
 
 use super::object_key::{self, ObjectKeys};
 use super::store::{CHUNK_BYTES_MAX, Chunks, Object, ObjectBody};
-use crate::intake::end_line;
+use crate::intake::{dropped_line, end_line};
 
 /// How lines are written, as stored in every segment header. One so far; `text` and `raw` take 1 and 2.
 pub const LINE_FORMAT_JSON: u8 = 0;
@@ -43,6 +44,8 @@ pub struct Outgoing {
 pub enum Content {
     /// A sealed segment on disk.
     Segment(SealedSegment),
+    /// A declared loss: one line.
+    Dropped(SegmentKey, Bytes),
     /// An end that an adopter writes for a life that could not.
     End(Bytes),
 }
@@ -59,6 +62,27 @@ impl Outgoing {
             content_type: content_type(facts.line_format),
             metadata: metadata(facts, function_version).into(),
             content: Content::Segment(segment),
+        }
+    }
+
+    /// A declared loss as an object of its own. Everyone who finds the loss makes the same one.
+    pub fn dropped(range: &DroppedRange, keys: &ObjectKeys) -> Self {
+        let mut line = Vec::new();
+        dropped_line(&mut line, range);
+        let facts = object_key::DroppedFacts {
+            spool_id: &range.spool.to_string(),
+            first: range.first.0,
+            last: range.last.0,
+            cause: range.cause.name(),
+        };
+        Self {
+            id: OutgoingId { spool: range.spool, first: range.first },
+            key: keys.dropped(&facts).into(),
+            bytes: line.len() as u64,
+            digest: object_digest(&line),
+            content_type: content_type(LINE_FORMAT_JSON),
+            metadata: [("logspool-format", OBJECT_FORMAT.to_owned())].into(),
+            content: Content::Dropped(range.key(), line.into()),
         }
     }
 
@@ -104,9 +128,13 @@ impl Outgoing {
         self.bytes
     }
 
-    /// Where its bytes come from.
-    pub fn content(&self) -> &Content {
-        &self.content
+    /// The segment, or the tombstone, that it is the object of; none for the end of a stream.
+    pub fn segment_key(&self) -> Option<SegmentKey> {
+        match &self.content {
+            Content::Segment(segment) => Some(segment.key()),
+            Content::Dropped(key, _) => Some(*key),
+            Content::End(_) => None,
+        }
     }
 
     /// What a store is given.
@@ -132,7 +160,7 @@ impl ObjectBody for Content {
     fn chunks(&self) -> Chunks {
         match self {
             Self::Segment(segment) => Box::new(segment.chunks()),
-            Self::End(bytes) => {
+            Self::Dropped(_, bytes) | Self::End(bytes) => {
                 let mut rest = bytes.clone();
                 Box::new(std::iter::from_fn(move || {
                     let next = rest.split_to(rest.len().min(CHUNK_BYTES_MAX));
@@ -177,6 +205,9 @@ fn metadata(facts: &SegmentFacts, function_version: &str) -> Vec<(&'static str, 
     let (records, bytes) = facts.platform_drops;
     if (records, bytes) != (0, 0) {
         metadata.push(("logspool-platform-drops", format!("{records} records, {bytes} bytes")));
+    }
+    if facts.volatile {
+        metadata.push(("logspool-volatile", "true".to_owned()));
     }
     metadata
 }

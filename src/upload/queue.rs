@@ -61,6 +61,11 @@ impl Queue {
         self.waiting.entry(id).or_default();
     }
 
+    /// Forgets an object that is not to be delivered any more.
+    pub fn remove(&mut self, id: &OutgoingId) {
+        self.waiting.remove(id);
+    }
+
     /// Objects that are not delivered.
     pub fn len(&self) -> usize {
         self.waiting.len()

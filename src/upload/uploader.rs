@@ -4,11 +4,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use spool::{Adopted, SealedSegment};
+use spool::{Adopted, SpoolEvent};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::outbox::Outbox;
+use super::outbox::{Change, Outbox};
 use super::outgoing::OutgoingId;
 use super::queue::{Next, Queue};
 use super::store::{ObjectStore, PutError, PutErrorKind, PutOutcome};
@@ -76,11 +76,13 @@ impl Uploader {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Takes a sealed segment.
-    pub fn add(&self, segment: SealedSegment) {
+    /// Takes what happened to a segment of the living spool.
+    pub fn take(&self, event: SpoolEvent) {
         let mut state = lock(&self.shared.state);
-        let id = state.outbox.add(segment);
-        state.queue.add(id);
+        match state.outbox.take(event) {
+            Change::Added(id) => state.queue.add(id),
+            Change::Removed(id) => state.queue.remove(&id),
+        }
         drop(state);
         self.shared.wake.notify_one();
     }
@@ -188,6 +190,7 @@ impl Uploader {
         let mut state = lock(&self.shared.state);
         for id in running.drain(..) {
             state.queue.cancelled(&id);
+            state.outbox.attempt_failed(&id);
         }
     }
 
@@ -205,7 +208,7 @@ impl Uploader {
                         continue;
                     };
                     state.queue.begun(&id);
-                    state.outbox.attempted(&outgoing);
+                    state.outbox.attempt_begun(&outgoing);
                     running.push(id);
                     let store = Arc::clone(&self.shared.store);
                     attempts.spawn(async move {
@@ -234,8 +237,9 @@ impl Uploader {
         }
         let mut state = lock(&self.shared.state);
         for id in running.drain(..) {
-            let State { queue, rng, totals, .. } = &mut *state;
+            let State { queue, rng, totals, outbox, .. } = &mut *state;
             totals.failed_attempts += 1;
+            outbox.attempt_failed(&id);
             queue.failed(&id, PutErrorKind::Body, now_ms(), rng);
         }
         drop(state);
@@ -261,6 +265,7 @@ impl State {
 
     fn failed(&mut self, id: &OutgoingId, error: &PutError, store: &str) {
         self.totals.failed_attempts += 1;
+        self.outbox.attempt_failed(id);
         let wait_ms = self.queue.failed(id, error.kind, now_ms(), &mut self.rng);
         let waiting = self.queue.len();
         match error.kind {

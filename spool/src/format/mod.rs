@@ -24,6 +24,7 @@ pub(crate) mod entry;
 pub(crate) mod meta;
 pub(crate) mod segment_header;
 pub(crate) mod state_slot;
+pub(crate) mod tombstone;
 pub(crate) mod wire;
 
 /// The only version there is.

@@ -61,6 +61,14 @@ impl Manifest {
         Self { path, queue, waiting: Some(waiting), state }
     }
 
+    /// No manifest: for spools that do not outlive the process.
+    pub(crate) fn none() -> Self {
+        let mut manifest = Self::waiting(PathBuf::new());
+        manifest.waiting = None;
+        manifest.state.store(ManifestState::Abandoned as u8, Ordering::Relaxed);
+        manifest
+    }
+
     /// Starts the thread that opens the database and writes what has waited. Called once; later calls do nothing.
     pub(crate) fn open(&mut self) {
         let Some(changes) = self.waiting.take() else { return };

@@ -20,6 +20,8 @@ pub(crate) enum RowState {
     Sealed,
     /// It is where it should be; its file may be removed.
     Uploaded,
+    /// Its records are lost; a tombstone stands in its place.
+    Dropped,
 }
 
 /// What is known of a segment beside its file.

@@ -10,8 +10,9 @@ use crate::format::checksum::{ObjectDigest, Salt};
 use crate::format::entry::{ENTRY_HEADER_BYTES, EntryFlags, EntryHeader, EntryKind, PAYLOAD_BYTES_MAX};
 use crate::format::meta::Meta;
 use crate::format::segment_header::{ENTRIES_AT, SegmentHeader};
-use crate::format::state_slot::StateSlot;
+use crate::format::state_slot::{StateSlot, UndeclaredRange};
 use crate::id::Seqno;
+use crate::loss::LossCause;
 use crate::seal::SealReason;
 
 /// How far the time of a batch's first line may be from the clock before the clock is taken instead: a line with a wrong
@@ -59,6 +60,9 @@ pub enum AppendError {
     /// The write failed, and so did cutting the file back: nothing may be appended behind it. The spool has to be rolled.
     #[error("could not write to the spool, nor cut back what was half written: {0}")]
     Stuck(#[source] io::Error),
+    /// There is no room, and nothing that may give way. The numbers can be taken and the batch be refused.
+    #[error("the spool is full: {0}")]
+    Full(#[source] io::Error),
     /// Compression failed; the next append begins a new frame.
     #[error(transparent)]
     Codec(#[from] CodecError),
@@ -177,6 +181,35 @@ impl ActiveSegment {
     /// Length that the object has so far, without the end of its open frame.
     pub(crate) fn object_bytes(&self) -> u64 {
         self.digest.bytes()
+    }
+
+    /// Takes numbers for records that are refused, into the one range that waits for its declaration. Nothing may be
+    /// appended to this segment any more.
+    pub(crate) fn refuse(&mut self, records: u64, bytes: u64, now_ms: i64) -> io::Result<()> {
+        let first = self.next_seq;
+        self.next_seq = first.plus(records);
+        self.update_slot(|slot| {
+            slot.losses.add(LossCause::Refused, records, bytes);
+            let range = slot.undeclared.get_or_insert(UndeclaredRange {
+                first,
+                records: 0,
+                bytes: 0,
+                time_ms: now_ms,
+                cause: LossCause::Refused,
+            });
+            range.records += records;
+            range.bytes += bytes;
+        })
+    }
+
+    /// Number behind the last record that is in the segment, and not refused.
+    fn next_kept(&self) -> Seqno {
+        self.state.slot.undeclared.map_or(self.next_seq, |range| range.first)
+    }
+
+    /// The file.
+    pub(crate) fn file(&self) -> &Arc<dyn SegmentFile> {
+        &self.state.file
     }
 
     /// Writes a state slot in place.
@@ -328,7 +361,7 @@ impl ActiveSegment {
             spool: self.header.spool,
             segment: self.header.segment,
             first: self.header.first_seq,
-            last: Seqno(self.next_seq.0 - 1),
+            last: Seqno(self.next_kept().0 - 1),
             records: totals.records,
             raw_bytes: totals.raw_bytes,
             object_bytes: digest.bytes(),
@@ -339,6 +372,7 @@ impl ActiveSegment {
             reason,
             mark: if totals.ended { Mark::End } else { Mark::Whole },
             platform_drops: totals.platform_drops,
+            volatile: false,
         };
         let extent = Extent {
             file: Arc::clone(&self.state.file),

@@ -13,6 +13,7 @@ use crate::format::meta::Meta;
 use crate::format::segment_header::{ENTRIES_AT, HEAD_BYTES, HeaderError, SegmentHeader};
 use crate::format::state_slot::{SLOT_BYTES, StateSlot};
 use crate::id::Seqno;
+use crate::loss::LossCause;
 use crate::seal::SealReason;
 
 /// Numbers whose records cannot be read any more.
@@ -24,6 +25,8 @@ pub struct Hole {
     pub last: Seqno,
     /// Bytes of their lines before compression, as far as intact headers tell.
     pub raw_bytes: u64,
+    /// Why.
+    pub cause: LossCause,
 }
 
 /// What a segment file holds.
@@ -144,7 +147,7 @@ impl<'a> Scanner<'a> {
     fn entry(&mut self, walker: &mut Walker, at: u64, header: &EntryHeader, meta: Meta) -> io::Result<()> {
         if header.first_seq > self.next_seq {
             self.cut(at);
-            self.lose(header.first_seq, 0);
+            self.lose(header.first_seq, 0, LossCause::Damage);
         }
         match header.kind {
             EntryKind::Data if header.count == 0 && header.payload_bytes == 0 => {}
@@ -159,7 +162,7 @@ impl<'a> Scanner<'a> {
         let decodable = self.in_frame || header.flags.starts_frame;
         if !decodable || !walker.payload(at, header, |_| {})? {
             self.cut(at);
-            self.lose(header.next_seq(), u64::from(header.raw_bytes));
+            self.lose(header.next_seq(), u64::from(header.raw_bytes), LossCause::Damage);
             return Ok(());
         }
         let run = self.run.get_or_insert_with(|| Run::begin(&self.header, header, at));
@@ -178,31 +181,37 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn lose(&mut self, next: Seqno, raw_bytes: u64) {
+    fn lose(&mut self, next: Seqno, raw_bytes: u64, cause: LossCause) {
         if next <= self.next_seq {
             return;
         }
         let (first, last) = (self.next_seq, Seqno(next.0 - 1));
         self.next_seq = next;
         match self.holes.last_mut() {
-            Some(hole) if hole.last.next_is(first) => {
+            Some(hole) if hole.last.next_is(first) && hole.cause == cause => {
                 hole.last = last;
                 hole.raw_bytes += raw_bytes;
             }
-            _ => self.holes.push(Hole { first, last, raw_bytes }),
+            _ => self.holes.push(Hole { first, last, raw_bytes, cause }),
         }
     }
 
     fn finish(mut self, slot: Option<StateSlot>, torn_bytes: u64) -> Scan {
-        // Numbers that were taken and refused stand in the slot alone.
+        let next_stored = self.next_seq;
         if let Some(slot) = slot {
-            self.lose(slot.next_seq, 0);
+            // Numbers that were taken and refused stand in the slot alone; what else it knows of is damaged.
+            let refused = slot.undeclared.filter(|range| range.first >= self.next_seq);
+            self.lose(refused.map_or(slot.next_seq, |range| range.first), 0, LossCause::Damage);
+            if let Some(range) = refused {
+                self.lose(range.first.plus(range.records), range.bytes, range.cause);
+            }
         }
-        let whole = self.holes.is_empty() && self.runs.len() <= 1;
+        let damaged = self.holes.iter().any(|hole| hole.cause == LossCause::Damage);
+        let whole = !damaged && self.runs.len() <= 1;
         let reason = self.closed.as_ref().and_then(|meta| meta.seal_reason).unwrap_or(SealReason::Adoption);
         let platform_drops = self.closed.as_ref().and_then(|meta| meta.platform_drops).unwrap_or((0, 0));
-        let ended = whole && self.runs.last().is_some_and(|run| run.ended);
-        let mark = match (whole, ended) {
+        let ends = whole && self.runs.last().is_some_and(|run| run.ended);
+        let mark = match (whole, ends) {
             (false, _) => Mark::Cut,
             (true, true) => Mark::End,
             (true, false) => Mark::Whole,
@@ -212,6 +221,8 @@ impl<'a> Scanner<'a> {
             .into_iter()
             .filter_map(|run| run.sealed(self.file, &self.header, reason, mark, platform_drops))
             .collect();
+        // Numbers that were taken behind an end want a further one.
+        let ended = ends && self.next_seq == next_stored;
         Scan { header: self.header, slot, runs, holes: self.holes, next_seq: self.next_seq, ended, torn_bytes }
     }
 }
@@ -294,6 +305,7 @@ impl Run {
             reason,
             mark,
             platform_drops,
+            volatile: false,
         };
         let extent = Extent {
             file: Arc::clone(file),

@@ -15,6 +15,7 @@ use crate::codec::{Codec, FrameEnd};
 use crate::format::checksum::Salt;
 use crate::format::entry::EntryKind;
 use crate::id::{SegmentId, Seqno, SpoolId};
+use crate::loss::LossCause;
 use crate::seal::SealReason;
 
 /// What a name must tell of an object beside its range.
@@ -60,6 +61,8 @@ pub struct SegmentFacts {
     pub mark: Mark,
     /// Records and bytes that the sender declared as dropped while the segment was active.
     pub platform_drops: (u64, u64),
+    /// It was held in memory only: had the process been killed, it would be lost.
+    pub volatile: bool,
 }
 
 /// What identifies an object within everything that waits to be uploaded.
@@ -71,6 +74,37 @@ pub struct SegmentKey {
     pub segment: SegmentId,
     /// Number of its first record; tells runs of one damaged segment apart.
     pub first: Seqno,
+}
+
+/// Records that are lost, and declared to be: they leave as a name and a line of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DroppedRange {
+    /// The life that numbered them.
+    pub spool: SpoolId,
+    /// The file that tells of them, or that they were in.
+    pub segment: SegmentId,
+    /// First lost number.
+    pub first: Seqno,
+    /// Last lost number.
+    pub last: Seqno,
+    /// Bytes of their lines before compression, as far as is known.
+    pub raw_bytes: u64,
+    /// Why.
+    pub cause: LossCause,
+    /// An upload had begun: they may be where they should be.
+    pub maybe_delivered: bool,
+}
+
+impl DroppedRange {
+    /// How many numbers.
+    pub fn records(&self) -> u64 {
+        self.last.0 - self.first.0 + 1
+    }
+
+    /// What tells it from everything else that waits.
+    pub fn key(&self) -> SegmentKey {
+        SegmentKey { spool: self.spool, segment: self.segment, first: self.first }
+    }
 }
 
 /// A segment that will not change any more.

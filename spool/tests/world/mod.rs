@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use spool::{
-    Batch, Codec, Compression, Identity, Labeler, Mark, Meta, Orphan, SealedSegment, SegmentFacts, Spool, SpoolConfig,
-    SpoolId, find_orphans,
+    Batch, Codec, Compression, Identity, Labeler, Mark, Meta, Orphan, SealReason, SealedSegment, SegmentFacts, Spool,
+    SpoolConfig, SpoolEvent, SpoolId, SpoolLimits, find_orphans,
 };
 
 /// The clock of the stories; the spool has none of its own.
@@ -41,7 +41,7 @@ pub fn identity(rng: &mut fastrand::Rng) -> Identity {
 }
 
 pub fn config(root: &Path, compression: Compression) -> SpoolConfig {
-    SpoolConfig { root: root.to_owned(), compression, line_format: 0, label: labeler() }
+    SpoolConfig { root: root.to_owned(), compression, line_format: 0, label: labeler(), limits: SpoolLimits::default() }
 }
 
 pub fn create(root: &Path, compression: Compression, rng: &mut fastrand::Rng) -> Spool {
@@ -154,4 +154,13 @@ pub fn only_orphan(root: &Path) -> Orphan {
     assert!(found.alive.is_empty() && found.unreadable.is_empty(), "{found:?}");
     assert_eq!(found.orphans.len(), 1, "{found:?}");
     found.orphans.remove(0)
+}
+
+/// Seals and returns what was sealed.
+pub fn seal(spool: &mut Spool, reason: SealReason) -> Option<SealedSegment> {
+    spool.seal(reason, NOW_MS).unwrap();
+    spool.take_events().into_iter().find_map(|event| match event {
+        SpoolEvent::Sealed(segment) => Some(segment),
+        SpoolEvent::Dropped(_) | SpoolEvent::Gone(_) => None,
+    })
 }

@@ -1,0 +1,55 @@
+//! Taking over spools whose process is gone.
+//!
+//! * Adoption writes to no file of the orphan: whatever it computes, another adopter computes again.
+//! * Whose lock is held is alive and left alone.
+//! * Files are removed one by one as their objects are delivered, in order; the last one only when the end of the stream has
+//!   been delivered too, so a kill at any point leaves what is needed to go on.
+//! * Every hole between known ranges is declared, whether or not there is a manifest.
+
+mod adopted;
+mod orphan;
+mod timeline;
+
+use std::io;
+use std::path::Path;
+
+pub use adopted::{Adopted, AdoptionReport, StreamEnd};
+pub use orphan::{Orphan, UnknownVersion};
+
+use crate::id::SpoolId;
+use crate::storage::disk::{Listing, list_spools};
+
+/// What was found below a root.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Spools to adopt, oldest first.
+    pub orphans: Vec<Orphan>,
+    /// Spools of living processes.
+    pub alive: Vec<SpoolId>,
+    /// Spools that could not be opened, and why. They are left alone.
+    pub unreadable: Vec<(SpoolId, io::Error)>,
+}
+
+/// Finds the spools below `root` whose process is gone, except `own`, and takes their locks. Directories that a kill
+/// left half made are removed.
+pub fn find_orphans(root: &Path, own: SpoolId) -> io::Result<Found> {
+    let mut found = Found::default();
+    let Listing { spools, unpublished } = list_spools(root)?;
+    for (id, dir) in spools {
+        if id == own {
+            continue;
+        }
+        match Orphan::open(id, dir) {
+            Ok(Some(orphan)) => found.orphans.push(orphan),
+            Ok(None) => found.alive.push(id),
+            Err(error) => found.unreadable.push((id, error)),
+        }
+    }
+    for dir in unpublished {
+        // Its maker holds the lock from its first moment. What cannot be removed now holds nothing and can wait.
+        if let Ok(Some(_lock)) = dir.try_lock() {
+            let _ = dir.remove();
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,170 @@
+//! A spool without a process: its lock is ours, its files are open, nothing is read yet.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::adopted::Adopted;
+use super::timeline::Timeline;
+use crate::format::entry::EntryKind;
+use crate::format::segment_header::{ENTRIES_AT, HeaderError};
+use crate::id::{SegmentId, SpoolId};
+use crate::manifest::read_rows;
+use crate::segment::file::SegmentFile;
+use crate::segment::scan::{ScanError, read_header};
+use crate::segment::walk::{Step, Walker};
+use crate::spool::Labeler;
+use crate::storage::disk::{DirLock, SpoolDir};
+
+/// How long an orphan's manifest may take: it is a hint.
+const MANIFEST_LIMIT: Duration = Duration::from_secs(2);
+/// Bytes copied at a time when files are rescued.
+const COPY_BYTES: usize = 64 * 1024;
+
+/// A spool without a process. Its lock is ours.
+pub struct Orphan {
+    id: SpoolId,
+    /// `None` for a spool that lived in memory.
+    place: Option<(SpoolDir, DirLock)>,
+    files: Vec<(SegmentId, Arc<dyn SegmentFile>)>,
+}
+
+/// The orphan was written by a later version of the format. It is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("spool {spool} has format version {version}, which this version does not know; it is left alone")]
+pub struct UnknownVersion {
+    /// The spool.
+    pub spool: SpoolId,
+    /// Its version.
+    pub version: u16,
+}
+
+impl Orphan {
+    pub(super) fn open(id: SpoolId, dir: SpoolDir) -> io::Result<Option<Self>> {
+        let Some(lock) = dir.try_lock()? else { return Ok(None) };
+        let files = dir.open_segments()?.into_iter().map(|(segment, file)| (segment, Arc::new(file) as _)).collect();
+        Ok(Some(Self { id, place: Some((dir, lock)), files }))
+    }
+
+    /// A spool that this process rolled away from, with the descriptors that it still had.
+    pub(crate) fn handed_over(
+        id: SpoolId,
+        place: Option<(SpoolDir, DirLock)>,
+        mut files: Vec<(SegmentId, Arc<dyn SegmentFile>)>,
+    ) -> Self {
+        // Tombstones have no descriptor; where the directory is gone, so are they, and the gap is declared anew.
+        let on_disk = place.as_ref().and_then(|(dir, _)| dir.open_segments().ok()).unwrap_or_default();
+        for (segment, file) in on_disk {
+            if !files.iter().any(|(known, _)| *known == segment) {
+                files.push((segment, Arc::new(file)));
+            }
+        }
+        files.sort_unstable_by_key(|(segment, _)| *segment);
+        Self { id, place, files }
+    }
+
+    /// The life that wrote it.
+    pub fn id(&self) -> SpoolId {
+        self.id
+    }
+
+    /// The request id in force after its last entry, from the headers of its last segment that has entries. Reads at most
+    /// `bytes_max`, since it stands in the way of a start.
+    pub fn last_request_id(&self, bytes_max: u64) -> Option<String> {
+        self.files.iter().rev().find_map(|(_, file)| last_request_id(file, bytes_max))
+    }
+
+    /// If somebody has cleared the directory: copies what the descriptors still hold into a new directory of the same name,
+    /// so that it survives this process. Returns whether there was anything to do.
+    ///
+    /// After an error the descriptors still serve: everything can be delivered as long as the process lives.
+    pub fn rescue(&mut self, root: &Path) -> io::Result<bool> {
+        let Some((dir, _)) = &self.place else { return Ok(false) };
+        if self.files.iter().all(|(segment, file)| dir.holds(*segment, file.as_ref())) {
+            return Ok(false);
+        }
+        let copy = SpoolDir::make_unpublished(root, self.id)?;
+        let copied = copy_files(&copy, &self.files);
+        let (lock, files) = copied.inspect_err(|_| drop(copy.remove()))?;
+        dir.remove()?;
+        self.place = Some((copy.publish(root, self.id)?, lock));
+        self.files = files;
+        Ok(true)
+    }
+
+    /// Reads all its files and computes what is to be delivered.
+    pub fn adopt(self, label: &Labeler) -> Result<Adopted, UnknownVersion> {
+        let manifest = self.place.as_ref().map(|(dir, _)| dir.manifest());
+        let rows = manifest.and_then(|path| read_rows(&path, MANIFEST_LIMIT)).unwrap_or_default();
+        let mut timeline = Timeline::new(self.id, self.place.is_none());
+        for (segment, file) in &self.files {
+            match timeline.read(*segment, file) {
+                Ok(()) => {}
+                Err(ScanError::Header(HeaderError::UnknownVersion(version))) => {
+                    return Err(UnknownVersion { spool: self.id, version });
+                }
+                Err(error) => timeline.unreadable(*segment, error.to_string()),
+            }
+        }
+        let last_file = self.files.last().map(|(segment, _)| *segment);
+        Ok(Adopted::new(self.id, self.place, last_file, timeline.finish(&rows, label)))
+    }
+}
+
+/// Copies files into a directory that is being made; a descriptor that cannot be read any more is left out, and the gap
+/// will be declared.
+#[expect(clippy::type_complexity, reason = "a lock and the files under it, used once")]
+fn copy_files(
+    dir: &SpoolDir,
+    files: &[(SegmentId, Arc<dyn SegmentFile>)],
+) -> io::Result<(DirLock, Vec<(SegmentId, Arc<dyn SegmentFile>)>)> {
+    let lock = dir.try_lock()?.ok_or(io::ErrorKind::WouldBlock)?;
+    let mut copies: Vec<(SegmentId, Arc<dyn SegmentFile>)> = Vec::new();
+    for (segment, file) in files {
+        let copy = dir.create_segment(*segment)?;
+        if file.length().is_ok() {
+            copy_file(file.as_ref(), &copy)?;
+            copies.push((*segment, Arc::new(copy)));
+        } else {
+            dir.remove_segment(*segment)?;
+        }
+    }
+    Ok((lock, copies))
+}
+
+fn copy_file(from: &dyn SegmentFile, to: &dyn SegmentFile) -> io::Result<()> {
+    let (mut buffer, mut at) = (vec![0; COPY_BYTES], 0);
+    loop {
+        let read = from.read_at(&mut buffer, at)?;
+        if read == 0 {
+            return Ok(());
+        }
+        to.write_all_at(&buffer[..read], at)?;
+        at += read as u64;
+    }
+}
+
+fn last_request_id(file: &Arc<dyn SegmentFile>, bytes_max: u64) -> Option<String> {
+    let (header, _) = read_header(file.as_ref()).ok()?;
+    let end = file.length().ok()?;
+    if end - ENTRIES_AT.min(end) > bytes_max {
+        return None;
+    }
+    let mut walker = Walker::new(Arc::clone(file), header.salt, ENTRIES_AT, end);
+    let mut last = None;
+    loop {
+        match walker.step().ok()? {
+            Step::Entry { header, meta, .. } if header.kind != EntryKind::Close => last = meta.request_id.or(last),
+            Step::Entry { .. } | Step::Damaged { .. } => {}
+            Step::End { .. } => return last,
+        }
+    }
+}
+
+impl fmt::Debug for Orphan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Orphan").field("id", &self.id).field("files", &self.files.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,227 @@
+//! From the files of an orphan to what is to be delivered: which ranges are there, which are lost, where the stream ends.
+//!
+//! The files are taken in the order of their numbers. Between two neighbours the numbers must join: a living spool removes
+//! its files in order, so a gap between two of them is a loss.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::adopted::{AdoptionReport, StreamEnd};
+use crate::format::tombstone::{TOMBSTONE_BYTES, TOMBSTONE_MAGIC, Tombstone};
+use crate::format::wire::Reader;
+use crate::id::{SegmentId, Seqno, SpoolId};
+use crate::loss::{LossCause, Losses};
+use crate::manifest::{Row, RowState};
+use crate::segment::file::SegmentFile;
+use crate::segment::scan::{Hole, Scan, ScanError, scan};
+use crate::segment::sealed::{DroppedRange, Extent, SealedSegment, SegmentFacts};
+use crate::spool::Labeler;
+
+/// Everything that the files of an orphan tell, collected file by file.
+pub(super) struct Timeline {
+    spool: SpoolId,
+    volatile: bool,
+    pieces: Vec<Piece>,
+    report: AdoptionReport,
+}
+
+/// What one file tells.
+struct Piece {
+    segment: SegmentId,
+    first: Seqno,
+    next: Seqno,
+    content: Content,
+}
+
+enum Content {
+    Segment(Box<Scan>),
+    Tombstone(Tombstone),
+}
+
+/// What an adoption comes to.
+pub(super) struct Findings {
+    pub segments: Vec<SealedSegment>,
+    pub dropped: Vec<DroppedRange>,
+    pub end: Option<StreamEnd>,
+    /// Files that hold nothing to deliver.
+    pub empty: Vec<SegmentId>,
+    pub report: AdoptionReport,
+}
+
+impl Timeline {
+    pub(super) fn new(spool: SpoolId, volatile: bool) -> Self {
+        Self { spool, volatile, pieces: Vec::new(), report: AdoptionReport::default() }
+    }
+
+    /// Reads the next file.
+    pub(super) fn read(&mut self, segment: SegmentId, file: &Arc<dyn SegmentFile>) -> Result<(), ScanError> {
+        if let Some(tombstone) = read_tombstone(file.as_ref())? {
+            let (first, next) = (tombstone.first, tombstone.next_seq());
+            self.pieces.push(Piece { segment, first, next, content: Content::Tombstone(tombstone) });
+            return Ok(());
+        }
+        let scan = scan(file)?;
+        self.report.torn_bytes += scan.torn_bytes;
+        let (first, next) = (scan.header.first_seq, scan.next_seq);
+        self.pieces.push(Piece { segment, first, next, content: Content::Segment(Box::new(scan)) });
+        Ok(())
+    }
+
+    /// Notes a file that could not be read; what it held shows as a gap between its neighbours.
+    pub(super) fn unreadable(&mut self, segment: SegmentId, why: String) {
+        self.report.unreadable.push((segment, why));
+    }
+
+    /// Puts everything together.
+    pub(super) fn finish(mut self, rows: &BTreeMap<SegmentId, Row>, label: &Labeler) -> Findings {
+        let covered = self.take_covered();
+        let gaps = self.gaps();
+        let mut findings = Findings {
+            segments: Vec::new(),
+            dropped: Vec::new(),
+            end: self.end(&gaps),
+            empty: covered,
+            report: AdoptionReport::default(),
+        };
+        findings.dropped.extend(gaps);
+        for piece in &self.pieces {
+            let uploaded = rows.get(&piece.segment).is_some_and(|row| row.state == RowState::Uploaded);
+            self.deliver(piece, uploaded, label, &mut findings);
+        }
+        findings.dropped.sort_unstable_by_key(|range| range.first);
+        findings.report = self.report(&findings);
+        findings
+    }
+
+    /// A tombstone that was merged with its neighbour covers it; a kill may have left the neighbour's file.
+    fn take_covered(&mut self) -> Vec<SegmentId> {
+        let mut covered = Vec::new();
+        let mut until = Seqno(0);
+        self.pieces.retain(|piece| {
+            let is_covered = piece.next <= until && piece.next > piece.first;
+            if is_covered {
+                covered.push(piece.segment);
+            } else if matches!(piece.content, Content::Tombstone(_)) {
+                until = until.max(piece.next);
+            }
+            !is_covered
+        });
+        covered
+    }
+
+    /// Numbers between two neighbours that no file tells of.
+    fn gaps(&self) -> Vec<DroppedRange> {
+        let neighbours = self.pieces.iter().zip(self.pieces.iter().skip(1));
+        neighbours
+            .filter(|(before, after)| before.next < after.first)
+            .map(|(before, after)| {
+                let between = |segment: SegmentId| before.segment < segment && segment < after.segment;
+                let damaged = self.report.unreadable.iter().any(|(segment, _)| between(*segment));
+                DroppedRange {
+                    spool: self.spool,
+                    segment: after.segment,
+                    first: before.next,
+                    last: Seqno(after.first.0 - 1),
+                    raw_bytes: 0,
+                    cause: if damaged { LossCause::Damage } else { LossCause::Vanished },
+                    maybe_delivered: false,
+                }
+            })
+            .collect()
+    }
+
+    fn deliver(&self, piece: &Piece, uploaded: bool, label: &Labeler, findings: &mut Findings) {
+        let before = findings.segments.len() + findings.dropped.len();
+        match &piece.content {
+            Content::Tombstone(tombstone) => findings.dropped.push((*tombstone).into()),
+            Content::Segment(scan) => {
+                let holes = scan.holes.iter().filter(|hole| !self.is_declared(hole));
+                findings.dropped.extend(holes.map(|hole| self.dropped(piece.segment, hole)));
+                if !uploaded {
+                    findings.segments.extend(scan.runs.iter().map(|run| self.sealed(run, label)));
+                }
+            }
+        }
+        if findings.segments.len() + findings.dropped.len() == before {
+            findings.empty.push(piece.segment);
+        }
+    }
+
+    fn sealed(&self, (facts, extent): &(SegmentFacts, Extent), label: &Labeler) -> SealedSegment {
+        let facts = SegmentFacts { volatile: self.volatile, ..facts.clone() };
+        let label = label(&facts);
+        SealedSegment::new(facts, label, extent.clone())
+    }
+
+    /// A refused range stands in the slot of its segment until the end; its tombstone tells of it too.
+    fn is_declared(&self, hole: &Hole) -> bool {
+        self.pieces.iter().any(|piece| match &piece.content {
+            Content::Tombstone(tombstone) => tombstone.first <= hole.first && hole.last < tombstone.next_seq(),
+            Content::Segment(_) => false,
+        })
+    }
+
+    fn dropped(&self, segment: SegmentId, hole: &Hole) -> DroppedRange {
+        DroppedRange {
+            spool: self.spool,
+            segment,
+            first: hole.first,
+            last: hole.last,
+            raw_bytes: hole.raw_bytes,
+            cause: hole.cause,
+            maybe_delivered: false,
+        }
+    }
+
+    /// The end that is to be written: none if the last record is one, or if no number was ever given.
+    fn end(&self, gaps: &[DroppedRange]) -> Option<StreamEnd> {
+        let next_seq = self.pieces.iter().map(|piece| piece.next).max().filter(|next| *next > Seqno(0))?;
+        let (newest, scan) = self.pieces.iter().rev().find_map(|piece| match &piece.content {
+            Content::Segment(scan) => Some((piece, scan)),
+            Content::Tombstone(_) => None,
+        })?;
+        let holds_records = newest.next > newest.first;
+        let ended = if holds_records { scan.ended } else { scan.slot.is_some_and(|slot| slot.ended) };
+        if ended && newest.next == next_seq {
+            return None;
+        }
+        Some(StreamEnd {
+            spool: self.spool,
+            seq: next_seq,
+            losses: self.losses(scan.slot.map(|slot| slot.losses).unwrap_or_default(), gaps),
+            codec: scan.header.codec,
+            line_format: scan.header.line_format,
+        })
+    }
+
+    /// The totals of the newest slot, and what nobody had noticed before.
+    fn losses(&self, mut losses: Losses, gaps: &[DroppedRange]) -> Losses {
+        for gap in gaps {
+            losses.add(gap.cause, gap.records(), gap.raw_bytes);
+        }
+        for piece in &self.pieces {
+            let Content::Segment(scan) = &piece.content else { continue };
+            for hole in scan.holes.iter().filter(|hole| hole.cause == LossCause::Damage) {
+                losses.add(hole.cause, hole.last.0 - hole.first.0 + 1, hole.raw_bytes);
+            }
+        }
+        losses
+    }
+
+    fn report(&mut self, findings: &Findings) -> AdoptionReport {
+        let mut report = std::mem::take(&mut self.report);
+        report.records = findings.segments.iter().map(|segment| segment.facts().records).sum();
+        report.objects = findings.segments.len();
+        report.lost.clone_from(&findings.dropped);
+        report
+    }
+}
+
+fn read_tombstone(file: &dyn SegmentFile) -> Result<Option<Tombstone>, ScanError> {
+    let mut bytes = [0; TOMBSTONE_BYTES];
+    let read = file.read_at(&mut bytes, 0)?;
+    if read < TOMBSTONE_BYTES || Reader::new(&bytes).array() != TOMBSTONE_MAGIC {
+        return Ok(None);
+    }
+    Ok(Some(Tombstone::decode(&bytes)?))
+}

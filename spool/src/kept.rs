@@ -1,0 +1,200 @@
+//! Segments and tombstones that are not active any more and whose files are still there, in order.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use crate::format::segment_header::ENTRIES_AT;
+use crate::format::tombstone::{TOMBSTONE_BYTES, Tombstone};
+use crate::id::{SegmentId, Seqno};
+use crate::manifest::{Row, RowState};
+use crate::quota::disk_bytes;
+use crate::segment::active::{ActiveSegment, StateFile};
+use crate::segment::file::SegmentFile;
+use crate::segment::sealed::SealedSegment;
+use crate::storage::disk::DESCRIPTORS_MAX;
+
+/// One of them.
+pub(crate) struct Kept {
+    what: What,
+    row: Row,
+    disk_bytes: u64,
+    delivered: bool,
+    in_flight: bool,
+}
+
+enum What {
+    Segment(Box<Segment>),
+    Tombstone(Tombstone),
+}
+
+struct Segment {
+    state: StateFile,
+    first: Seqno,
+    next: Seqno,
+    records: u64,
+    raw_bytes: u64,
+    ended: bool,
+}
+
+/// What eviction needs to know of a segment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EvictionFacts {
+    pub first: Seqno,
+    pub records: u64,
+    pub raw_bytes: u64,
+    /// An upload has begun at some time.
+    pub attempted: bool,
+}
+
+impl Kept {
+    /// A retired segment. One without a record has nothing to deliver.
+    pub(crate) fn segment(retired: ActiveSegment, sealed: Option<&SealedSegment>, row: Row) -> Self {
+        let (totals, first) = (*retired.totals(), retired.header.first_seq);
+        let disk_bytes = disk_bytes(retired.file_bytes());
+        let segment = Segment {
+            state: retired.into_state(),
+            first,
+            next: sealed.map_or(first, |sealed| Seqno(sealed.facts().last.0 + 1)),
+            records: totals.records,
+            raw_bytes: totals.raw_bytes,
+            ended: totals.ended,
+        };
+        Self { what: What::Segment(Box::new(segment)), row, disk_bytes, delivered: sealed.is_none(), in_flight: false }
+    }
+
+    /// A declared loss.
+    pub(crate) fn tombstone(tombstone: Tombstone, row: Row) -> Self {
+        let disk_bytes = disk_bytes(TOMBSTONE_BYTES as u64);
+        Self { what: What::Tombstone(tombstone), row, disk_bytes, delivered: false, in_flight: false }
+    }
+
+    fn is_evictable(&self) -> bool {
+        matches!(self.what, What::Segment(_)) && !self.delivered && !self.in_flight
+    }
+}
+
+/// All of them, in order.
+#[derive(Default)]
+pub(crate) struct KeptSegments {
+    by_segment: BTreeMap<SegmentId, Kept>,
+    disk_bytes: u64,
+}
+
+impl KeptSegments {
+    pub(crate) fn insert(&mut self, segment: SegmentId, kept: Kept) {
+        self.disk_bytes += kept.disk_bytes;
+        self.by_segment.insert(segment, kept);
+        // The newest keep their descriptors, in case somebody clears the directory.
+        if let Some(What::Segment(older)) = self.by_segment.values().nth_back(DESCRIPTORS_MAX).map(|kept| &kept.what) {
+            older.state.file().release();
+        }
+    }
+
+    pub(crate) fn take(&mut self, segment: SegmentId) {
+        if let Some(kept) = self.by_segment.remove(&segment) {
+            self.disk_bytes -= kept.disk_bytes;
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_segment.len()
+    }
+
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.disk_bytes
+    }
+
+    pub(crate) fn undelivered(&self) -> usize {
+        self.by_segment.values().filter(|kept| !kept.delivered).count()
+    }
+
+    pub(crate) fn tombstones(&self) -> usize {
+        self.by_segment.values().filter(|kept| matches!(kept.what, What::Tombstone(_))).count()
+    }
+
+    pub(crate) fn has_in_flight(&self) -> bool {
+        self.by_segment.values().any(|kept| kept.in_flight)
+    }
+
+    /// Notes that an upload has begun; returns the row to write.
+    pub(crate) fn attempt_begun(&mut self, segment: SegmentId) -> Option<Row> {
+        let kept = self.by_segment.get_mut(&segment)?;
+        kept.in_flight = true;
+        kept.row.attempts = kept.row.attempts.saturating_add(1);
+        Some(kept.row.clone())
+    }
+
+    pub(crate) fn attempt_ended(&mut self, segment: SegmentId) {
+        if let Some(kept) = self.by_segment.get_mut(&segment) {
+            kept.in_flight = false;
+        }
+    }
+
+    /// Notes that something is delivered; returns the row to write, and whether what waits for older ones could be marked
+    /// and emptied.
+    pub(crate) fn delivered(&mut self, segment: SegmentId) -> Option<(Row, io::Result<()>)> {
+        let older_waits = self.by_segment.range(..segment).any(|(_, kept)| !kept.delivered);
+        let kept = self.by_segment.get_mut(&segment)?;
+        (kept.delivered, kept.in_flight) = (true, false);
+        kept.row.state = RowState::Uploaded;
+        let marked = match &mut kept.what {
+            What::Segment(segment) if older_waits => {
+                let marked = segment.state.mark_delivered(segment.next, segment.ended);
+                if marked.is_ok() {
+                    self.disk_bytes -= kept.disk_bytes;
+                    kept.disk_bytes = disk_bytes(ENTRIES_AT);
+                    self.disk_bytes += kept.disk_bytes;
+                }
+                marked
+            }
+            _ => Ok(()),
+        };
+        Some((kept.row.clone(), marked))
+    }
+
+    /// Takes out everything delivered that nothing older waits before.
+    pub(crate) fn pop_delivered(&mut self) -> Vec<(SegmentId, Row)> {
+        let mut popped = Vec::new();
+        while let Some(oldest) = self.by_segment.first_entry().filter(|oldest| oldest.get().delivered) {
+            let (segment, kept) = oldest.remove_entry();
+            self.disk_bytes -= kept.disk_bytes;
+            popped.push((segment, kept.row));
+        }
+        popped
+    }
+
+    /// The oldest segment that may give way: not delivered, not just being uploaded.
+    pub(crate) fn evictable(&self) -> Option<(SegmentId, EvictionFacts)> {
+        self.by_segment.iter().find(|(_, kept)| kept.is_evictable()).and_then(|(id, kept)| match &kept.what {
+            What::Tombstone(_) => None,
+            What::Segment(segment) => {
+                let facts = EvictionFacts {
+                    first: segment.first,
+                    records: segment.records,
+                    raw_bytes: segment.raw_bytes,
+                    attempted: kept.row.attempts > 0,
+                };
+                Some((*id, facts))
+            }
+        })
+    }
+
+    /// The tombstone right before a segment, unless an upload of it has begun.
+    pub(crate) fn tombstone_before(&self, segment: SegmentId) -> Option<Tombstone> {
+        let (_, kept) = self.by_segment.range(..segment).next_back()?;
+        match kept.what {
+            What::Tombstone(tombstone) if kept.row.attempts == 0 => Some(tombstone),
+            _ => None,
+        }
+    }
+
+    /// The files of all segments, for an adopter. Tombstones stay on disk.
+    pub(crate) fn into_files(self) -> Vec<(SegmentId, Arc<dyn SegmentFile>)> {
+        let file = |kept: Kept| match kept.what {
+            What::Segment(segment) => Some(Arc::clone(segment.state.file())),
+            What::Tombstone(_) => None,
+        };
+        self.by_segment.into_iter().filter_map(|(id, kept)| file(kept).map(|file| (id, file))).collect()
+    }
+}

@@ -1,0 +1,296 @@
+//! Names and places on disk. Everything that opens, makes or removes a file of the spool does it here.
+//!
+//! ```text
+//! <root>/<spool id>/lock                 held by the living process
+//! <root>/<spool id>/000000000007.seg     one file a segment, or a tombstone in its place
+//! <root>/<spool id>/ballast-0            a block that a tombstone can be written into on a full disk
+//! <root>/<spool id>/manifest/            sled; a hint, never needed
+//! <root>/.new-<spool id>/                a spool directory that is being made
+//! ```
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Space, Storage};
+use crate::format::tombstone::TOMBSTONE_BYTES;
+use crate::id::{SegmentId, SpoolId};
+use crate::segment::file::{DiskFile, SegmentFile};
+
+/// Directories are the owner's alone: other programs of the sandbox have no business in them.
+const DIRECTORY_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+const NEW_PREFIX: &str = ".new-";
+const SEGMENT_SUFFIX: &str = ".seg";
+const BALLAST_PREFIX: &str = "ballast-";
+
+/// The directory of one spool.
+#[derive(Debug, Clone)]
+pub(crate) struct SpoolDir(PathBuf);
+
+/// The lock of a spool directory; free again when it is dropped or its process dies.
+#[derive(Debug)]
+pub(crate) struct DirLock(#[expect(dead_code, reason = "the open descriptor is the lock")] File);
+
+impl SpoolDir {
+    pub(crate) fn of(root: &Path, id: SpoolId) -> Self {
+        Self(root.join(id.to_string()))
+    }
+
+    /// The place where a spool directory is made, invisible to adopters until it is [published](Self::publish).
+    pub(crate) fn make_unpublished(root: &Path, id: SpoolId) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(root)?;
+        refuse_network(root)?;
+        let dir = Self(root.join(format!("{NEW_PREFIX}{id}")));
+        DirBuilder::new().mode(DIRECTORY_MODE).create(&dir.0)?;
+        Ok(dir)
+    }
+
+    /// Gives a finished directory its name. Its lock is held already, so no adopter can take it in between.
+    pub(crate) fn publish(self, root: &Path, id: SpoolId) -> io::Result<Self> {
+        let published = Self::of(root, id);
+        fs::rename(&self.0, &published.0)?;
+        Ok(published)
+    }
+
+    /// Takes the lock; `None` if another process holds it.
+    pub(crate) fn try_lock(&self) -> io::Result<Option<DirLock>> {
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(FILE_MODE).open(self.0.join("lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(DirLock(file))),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    pub(crate) fn create_segment(&self, segment: SegmentId) -> io::Result<DiskFile> {
+        let path = self.segment(segment);
+        let file = OpenOptions::new().create_new(true).read(true).write(true).mode(FILE_MODE).open(&path)?;
+        Ok(DiskFile::new(path, file))
+    }
+
+    /// The files of all segments, in order. The newest keep their descriptors. Files with other names are left alone.
+    pub(crate) fn open_segments(&self) -> io::Result<Vec<(SegmentId, DiskFile)>> {
+        let mut segments = Vec::new();
+        for entry in fs::read_dir(&self.0)? {
+            let entry = entry?;
+            if let Some(segment) = entry.file_name().to_str().and_then(segment_of_name) {
+                segments.push(segment);
+            }
+        }
+        segments.sort_unstable();
+        let newest = segments.len().saturating_sub(DESCRIPTORS_MAX);
+        let open = |(index, segment): (usize, SegmentId)| {
+            let path = self.segment(segment);
+            let file = DiskFile::new(path.clone(), OpenOptions::new().read(true).write(true).open(path)?);
+            if index < newest {
+                file.release();
+            }
+            Ok((segment, file))
+        };
+        segments.into_iter().enumerate().map(open).collect()
+    }
+
+    /// Removes a segment file; one that is gone already is fine.
+    pub(crate) fn remove_segment(&self, segment: SegmentId) -> io::Result<()> {
+        accept_missing(fs::remove_file(self.segment(segment)))
+    }
+
+    /// Whether a segment's name still leads to this file.
+    pub(crate) fn holds(&self, segment: SegmentId, file: &dyn SegmentFile) -> bool {
+        let Ok(Some(inode)) = file.inode() else { return false };
+        inode.links > 0
+            && fs::metadata(self.segment(segment))
+                .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == (inode.device, inode.number))
+    }
+
+    pub(crate) fn manifest(&self) -> PathBuf {
+        self.0.join("manifest")
+    }
+
+    /// Removes the directory and everything in it.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        accept_missing(fs::remove_dir_all(&self.0))
+    }
+
+    pub(crate) fn segment(&self, segment: SegmentId) -> PathBuf {
+        self.0.join(format!("{:012}{SEGMENT_SUFFIX}", segment.0))
+    }
+}
+
+/// The directories below a root.
+pub(crate) struct Listing {
+    /// Spools, oldest first.
+    pub spools: Vec<(SpoolId, SpoolDir)>,
+    /// Directories that a kill left half made, or that are being made right now.
+    pub unpublished: Vec<SpoolDir>,
+}
+
+/// Files of one spool that keep their descriptors: a Lambda environment has 1,024 for all its processes.
+pub(crate) const DESCRIPTORS_MAX: usize = 64;
+/// Blocks that lie ready for tombstones. Evicting a segment frees more than a tombstone takes, so two are enough.
+const BALLAST_FILES: usize = 2;
+
+/// A spool directory that is ours: its lock, and its ballast.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    dir: SpoolDir,
+    lock: DirLock,
+    ballast: Vec<PathBuf>,
+}
+
+impl Disk {
+    pub(crate) fn new(dir: SpoolDir, lock: DirLock) -> Self {
+        Self { dir, lock, ballast: Vec::new() }
+    }
+
+    pub(crate) fn dir(&self) -> &SpoolDir {
+        &self.dir
+    }
+
+    pub(crate) fn into_parts(self) -> (SpoolDir, DirLock) {
+        // An adopter lays its own ballast.
+        for ballast in &self.ballast {
+            let _ = fs::remove_file(ballast);
+        }
+        (self.dir, self.lock)
+    }
+
+    fn lay_ballast(&self, path: &Path) -> io::Result<()> {
+        let file = OpenOptions::new().create(true).truncate(true).write(true).mode(FILE_MODE).open(path)?;
+        // Written, not only sized: the block must be ours. No magic number, so it is never taken for anything.
+        file.write_all_at(&[0xff; TOMBSTONE_BYTES], 0).inspect_err(|_| {
+            let _ = fs::remove_file(path);
+        })
+    }
+}
+
+impl Storage for Disk {
+    fn create_segment(&self, segment: SegmentId) -> io::Result<Arc<dyn SegmentFile>> {
+        Ok(Arc::new(self.dir.create_segment(segment)?))
+    }
+
+    fn remove_segment(&self, segment: SegmentId) -> io::Result<()> {
+        self.dir.remove_segment(segment)
+    }
+
+    fn bury(&mut self, segment: SegmentId, tombstone: &[u8; TOMBSTONE_BYTES]) -> io::Result<()> {
+        self.refill();
+        let ballast = self.ballast.last().ok_or(io::ErrorKind::StorageFull)?;
+        OpenOptions::new().write(true).open(ballast)?.write_all_at(tombstone, 0)?;
+        fs::rename(ballast, self.dir.segment(segment))?;
+        self.ballast.pop();
+        Ok(())
+    }
+
+    fn refill(&mut self) {
+        for index in 0..BALLAST_FILES {
+            let path = self.dir.0.join(format!("{BALLAST_PREFIX}{index}"));
+            if !self.ballast.contains(&path) && self.lay_ballast(&path).is_ok() {
+                self.ballast.push(path);
+            }
+        }
+    }
+
+    fn is_in_place(&self, segment: SegmentId, file: &dyn SegmentFile) -> bool {
+        self.dir.holds(segment, file)
+    }
+
+    fn space(&self) -> io::Result<Option<Space>> {
+        let stat = rustix::fs::statvfs(&self.dir.0)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        Ok(Some(Space { total: bytes(stat.f_blocks), available: bytes(stat.f_bavail) }))
+    }
+
+    fn remove_all(&self) -> io::Result<()> {
+        self.dir.remove()
+    }
+
+    fn is_volatile(&self) -> bool {
+        false
+    }
+}
+
+/// File systems over a network, by the magic number of `statfs(2)`: their locks are leases, which a frozen process loses.
+const NETWORK_FILE_SYSTEMS: [(u64, &str); 8] = [
+    (0x6969, "NFS"),
+    (0x517b, "SMB"),
+    (0xff53_4d42, "CIFS"),
+    (0xfe53_4d42, "SMB2"),
+    (0x5346_414f, "AFS"),
+    (0x00c3_6400, "Ceph"),
+    (0x0bd0_0bd0, "Lustre"),
+    (0x0102_1997, "9P"),
+];
+
+/// Refuses a directory on a network file system.
+pub(crate) fn refuse_network(root: &Path) -> io::Result<()> {
+    let stat = rustix::fs::statfs(root)?;
+    let magic = u64::try_from(stat.f_type).unwrap_or(0) & 0xffff_ffff;
+    match NETWORK_FILE_SYSTEMS.iter().find(|(known, _)| *known == magic) {
+        None => Ok(()),
+        Some((_, name)) => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!("{} is on a network file system ({name}), whose locks a frozen environment loses", root.display()),
+        )),
+    }
+}
+
+/// Lists the spools below `root`. Other files and directories are left alone.
+pub(crate) fn list_spools(root: &Path) -> io::Result<Listing> {
+    let (mut spools, mut unpublished) = (Vec::new(), Vec::new());
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        if let Ok(id) = name.parse::<SpoolId>() {
+            spools.push((id, SpoolDir(entry.path())));
+        } else if name.strip_prefix(NEW_PREFIX).is_some_and(|id| id.parse::<SpoolId>().is_ok()) {
+            unpublished.push(SpoolDir(entry.path()));
+        }
+    }
+    spools.sort_unstable_by_key(|(id, _)| *id);
+    Ok(Listing { spools, unpublished })
+}
+
+fn segment_of_name(name: &str) -> Option<SegmentId> {
+    let digits = name.strip_suffix(SEGMENT_SUFFIX)?;
+    let canonical = digits.len() >= 12 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    canonical.then(|| digits.parse().ok().map(SegmentId))?
+}
+
+fn accept_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_we_write_are_segments() {
+        assert_eq!(segment_of_name("000000000007.seg"), Some(SegmentId(7)));
+        assert_eq!(segment_of_name("1000000000007.seg"), Some(SegmentId(1_000_000_000_007)));
+        for other in ["7.seg", "000000000007", "lock", "00000000000x.seg", "+00000000007.seg"] {
+            assert_eq!(segment_of_name(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_held_lock_is_seen_and_a_dropped_one_is_free() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let id = SpoolId::new(1, 1);
+        let dir = SpoolDir::make_unpublished(root.path(), id).expect("made");
+        let lock = dir.try_lock().expect("lock").expect("free");
+        let dir = dir.publish(root.path(), id).expect("published");
+        assert!(dir.try_lock().expect("lock").is_none());
+        drop(lock);
+        assert!(dir.try_lock().expect("lock").is_some());
+    }
+}
