@@ -105,12 +105,20 @@ impl Orphan {
                 Err(ScanError::Header(HeaderError::UnknownVersion(version))) => {
                     return Err(UnknownVersion { spool: self.id, version });
                 }
+                // A kill has torn the making of the file: nothing was ever in it.
+                Err(ScanError::Header(HeaderError::NotASegment)) if is_unfinished(file.as_ref()) => {
+                    timeline.unfinished(*segment);
+                }
                 Err(error) => timeline.unreadable(*segment, error.to_string()),
             }
         }
         let last_file = self.files.last().map(|(segment, _)| *segment);
         Ok(Adopted::new(self.id, self.place, last_file, timeline.finish(&rows, label)))
     }
+}
+
+fn is_unfinished(file: &dyn SegmentFile) -> bool {
+    file.length().is_ok_and(|length| length < ENTRIES_AT)
 }
 
 /// Copies files into a directory that is being made; a descriptor that cannot be read any more is left out, and the gap

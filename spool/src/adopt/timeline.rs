@@ -22,6 +22,8 @@ pub(super) struct Timeline {
     spool: SpoolId,
     volatile: bool,
     pieces: Vec<Piece>,
+    /// Files that end before their header does.
+    unfinished: Vec<SegmentId>,
     report: AdoptionReport,
 }
 
@@ -50,7 +52,7 @@ pub(super) struct Findings {
 
 impl Timeline {
     pub(super) fn new(spool: SpoolId, volatile: bool) -> Self {
-        Self { spool, volatile, pieces: Vec::new(), report: AdoptionReport::default() }
+        Self { spool, volatile, pieces: Vec::new(), unfinished: Vec::new(), report: AdoptionReport::default() }
     }
 
     /// Reads the next file.
@@ -67,6 +69,11 @@ impl Timeline {
         Ok(())
     }
 
+    /// Notes a file that ends before its header does. Between two others it shows as a gap.
+    pub(super) fn unfinished(&mut self, segment: SegmentId) {
+        self.unfinished.push(segment);
+    }
+
     /// Notes a file that could not be read; what it held shows as a gap between its neighbours.
     pub(super) fn unreadable(&mut self, segment: SegmentId, why: String) {
         self.report.unreadable.push((segment, why));
@@ -74,13 +81,14 @@ impl Timeline {
 
     /// Puts everything together.
     pub(super) fn finish(mut self, rows: &BTreeMap<SegmentId, Row>, label: &Labeler) -> Findings {
-        let covered = self.take_covered();
+        let mut empty = self.take_covered();
+        empty.extend(&self.unfinished);
         let gaps = self.gaps();
         let mut findings = Findings {
             segments: Vec::new(),
             dropped: Vec::new(),
             end: self.end(&gaps),
-            empty: covered,
+            empty,
             report: AdoptionReport::default(),
         };
         findings.dropped.extend(gaps);
@@ -116,7 +124,8 @@ impl Timeline {
             .filter(|(before, after)| before.next < after.first)
             .map(|(before, after)| {
                 let between = |segment: SegmentId| before.segment < segment && segment < after.segment;
-                let damaged = self.report.unreadable.iter().any(|(segment, _)| between(*segment));
+                let unreadable = self.report.unreadable.iter().map(|(segment, _)| segment);
+                let damaged = unreadable.chain(&self.unfinished).any(|segment| between(*segment));
                 DroppedRange {
                     spool: self.spool,
                     segment: after.segment,
