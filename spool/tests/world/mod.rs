@@ -7,10 +7,11 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use spool::{
-    Batch, Codec, Compression, Identity, Labeler, Mark, Meta, Orphan, SealReason, SealedSegment, SegmentFacts, Spool,
-    SpoolConfig, SpoolEvent, SpoolId, SpoolLimits, find_orphans,
+    Batch, Codec, Compression, Identity, Labeler, ManifestState, Mark, Meta, Orphan, SealReason, SealedSegment,
+    SegmentFacts, Spool, SpoolConfig, SpoolEvent, SpoolId, SpoolLimits, find_orphans,
 };
 
 /// The clock of the stories; the spool has none of its own.
@@ -117,6 +118,15 @@ pub fn decoded(codec: Codec, object: &[u8]) -> Vec<u8> {
         }
     }
     lines
+}
+
+/// How the manifest fares once it is open or has failed.
+pub fn settled_manifest(spool: &Spool) -> ManifestState {
+    let patience = Instant::now() + Duration::from_secs(20);
+    while spool.manifest_state() == ManifestState::Waiting && Instant::now() < patience {
+        std::thread::yield_now();
+    }
+    spool.manifest_state()
 }
 
 /// The directory of a spool.

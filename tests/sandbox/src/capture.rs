@@ -4,13 +4,18 @@
 //! once: output that a process wrote before it made a request is thereby known before the request is acted upon.
 
 use std::io;
-use std::process::Stdio;
+use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
 
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// A line without end is cut here: it would be held in memory otherwise.
 const LINE_BYTES_MAX: usize = 16 << 20;
+
+/// Reads in a row of 64 KiB each, which is what a pipe holds: enough to empty it, few enough not to starve other tasks
+/// while a process writes without pause.
+const READS_MAX: usize = 16;
 
 /// What becomes of a line.
 pub(crate) type Sink = Box<dyn FnMut(String) + Send>;
@@ -24,16 +29,16 @@ pub(crate) struct Capture {
 
 impl Capture {
     /// Makes a pipe; its writing end is for the process.
-    pub(crate) fn start(sink: Sink) -> io::Result<(Self, Stdio)> {
+    pub(crate) fn start(sink: Sink) -> io::Result<(Self, OwnedFd)> {
         let (writing, reading) = pipe::pipe()?;
-        let stdio = Stdio::from(writing.into_blocking_fd()?);
+        let writing = writing.into_blocking_fd()?;
         let (drains, requests) = mpsc::channel(1);
         let (ended, end) = watch::channel(false);
         tokio::spawn(async move {
             read(reading, Lines::new(sink), requests).await;
             ended.send_replace(true);
         });
-        Ok((Self { drains, end }, stdio))
+        Ok((Self { drains, end }, writing))
     }
 
     /// Returns when everything that is in the pipe now has been read.
@@ -54,30 +59,39 @@ impl Capture {
 
 async fn read(reading: pipe::Receiver, mut lines: Lines, mut requests: mpsc::Receiver<oneshot::Sender<()>>) {
     loop {
-        tokio::select! {
-            readable = reading.readable() => if readable.is_err() || read_available(&reading, &mut lines).is_break() { break },
+        let progress = tokio::select! {
+            readable = reading.readable() => match readable {
+                Ok(()) => read_available(|buffer| reading.try_read(buffer), &mut lines),
+                Err(_) => ControlFlow::Break(()),
+            },
             Some(done) = requests.recv() => {
-                let ended = read_available(&reading, &mut lines).is_break();
+                // Asks the kernel, not the runtime, which may not know yet that there is something to read.
+                let progress = read_available(|buffer| Ok(rustix::io::read(&reading, buffer)?), &mut lines);
                 // Whoever asked may have given up waiting.
                 let _ = done.send(());
-                if ended { break }
+                progress
             }
+        };
+        if progress.is_break() {
+            break;
         }
     }
     lines.end();
 }
 
-fn read_available(reading: &pipe::Receiver, lines: &mut Lines) -> std::ops::ControlFlow<()> {
+/// Reads what is there, or as much as ever was in the pipe at one time; breaks at the end of the stream.
+fn read_available(mut read: impl FnMut(&mut [u8]) -> io::Result<usize>, lines: &mut Lines) -> ControlFlow<()> {
     let mut buffer = [0; 64 << 10];
-    loop {
-        match reading.try_read(&mut buffer) {
-            Ok(0) => return std::ops::ControlFlow::Break(()),
+    for _ in 0..READS_MAX {
+        match read(&mut buffer) {
+            Ok(0) => return ControlFlow::Break(()),
             Ok(n) => lines.extend(&buffer[..n]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return std::ops::ControlFlow::Continue(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return std::ops::ControlFlow::Break(()),
+            Err(_) => return ControlFlow::Break(()),
         }
     }
+    ControlFlow::Continue(())
 }
 
 /// Cuts bytes into lines. Invalid UTF-8 becomes U+FFFD, as AWS's encoder has it.
@@ -118,7 +132,25 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
+    use std::io::Write;
     use std::sync::mpsc;
+
+    #[tokio::test]
+    async fn after_a_drain_everything_that_was_written_is_known() {
+        let (sender, lines) = mpsc::channel();
+        let (capture, writing) =
+            Capture::start(Box::new(move |line| sender.send(line).expect("open"))).expect("a pipe");
+        let mut writing = File::from(writing);
+        for number in 0..100 {
+            writeln!(writing, "{number}").expect("room in the pipe");
+            capture.drain().await;
+            assert_eq!(lines.try_recv(), Ok(number.to_string()));
+        }
+        drop(writing);
+        capture.ended().await;
+        capture.drain().await;
+    }
 
     #[test]
     fn lines_are_cut_at_newlines_wherever_the_reads_end() {

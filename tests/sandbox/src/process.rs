@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -123,7 +124,7 @@ impl Process {
     }
 }
 
-fn spawn(program: &Program, stdout: Stdio, stderr: Stdio) -> io::Result<Child> {
+fn spawn(program: &Program, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Child> {
     let mut command = tokio::process::Command::new(&program.path);
     command
         .args(&program.arguments)

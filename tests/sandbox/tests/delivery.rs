@@ -65,6 +65,7 @@ async fn a_killed_extension_leaves_its_body_in_doubt_and_the_buffer_never_handed
     assert_eq!(ledger.with_fate(Fate::InDoubt).count(), sent, "{ledger}");
     assert_eq!(ledger.with_fate(Fate::Acknowledged).count(), 0, "{ledger}");
     assert_eq!(ledger.with_fate(Fate::Pending).count(), 0, "{ledger}");
+    assert_eq!(declared(&ledger).len(), 0, "a dead extension is no slow one");
 }
 
 #[tokio::test]

@@ -290,6 +290,18 @@ async fn any_command_can_be_the_function_and_its_last_words_arrive_during_shutdo
 }
 
 #[tokio::test]
+async fn the_end_of_the_functions_output_makes_what_is_buffered_due() {
+    let mut subscription = scripted::subscription();
+    subscription["buffering"]["timeoutMs"] = json!(30_000);
+    let (builder, _directory) = scripted::sandbox(&Script { subscription, ..Script::default() });
+    let sandbox = builder.start().await.expect("Init succeeds");
+    sandbox.invoke(Work { lines: 2, ..Work::default() }).await;
+    assert_eq!(received(sandbox.tmp()), [Value::Null; 0]);
+    sandbox.shutdown(ShutdownReason::Spindown).await;
+    assert_eq!(records(&received(sandbox.tmp()), "function").len(), 2);
+}
+
+#[tokio::test]
 async fn json_lines_are_delivered_as_objects_in_the_json_log_format() {
     let (builder, _directory) = scripted::sandbox(&Script::default());
     let sandbox = builder.log_format(LogFormat::Json).start().await.expect("Init succeeds");

@@ -57,17 +57,31 @@ async fn a_dropped_sandbox_leaves_no_process_and_no_directory_behind() {
     assert!(!tmp.exists());
 }
 
+/// A function that has a descendant, whose process id it writes to a file, and then does something else.
+fn with_descendant(pid_file: &Path, then: &str) -> Function {
+    let script = format!("sleep 3600 & echo $! > \"$0.new\" && mv \"$0.new\" \"$0\"; {then}");
+    Function::command(["sh".into(), "-c".into(), script.into(), pid_file.as_os_str().to_owned()])
+}
+
 #[tokio::test]
-async fn descendants_of_the_function_die_with_it() {
+async fn descendants_of_the_function_die_with_the_sandbox() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let pid_file = directory.path().join("pid");
-    let script = "sleep 3600 & echo $! > \"$0.new\" && mv \"$0.new\" \"$0\"; wait";
-    let function = Function::command(["sh".into(), "-c".into(), script.into(), pid_file.clone().into_os_string()]);
-    let starting = tokio::spawn(Sandbox::builder().function(function).start());
+    let starting = tokio::spawn(Sandbox::builder().function(with_descendant(&pid_file, "wait")).start());
     let descendant = read_pid(&pid_file).await;
     assert!(!is_dead(descendant));
     starting.abort();
     let _ = starting.await;
+    eventually(|| is_dead(descendant)).await;
+}
+
+#[tokio::test]
+async fn descendants_of_the_function_die_with_its_process() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let pid_file = directory.path().join("pid");
+    let started = Sandbox::builder().function(with_descendant(&pid_file, "exit 1")).start().await;
+    assert!(started.is_err());
+    let descendant = read_pid(&pid_file).await;
     eventually(|| is_dead(descendant)).await;
 }
 
