@@ -2,6 +2,8 @@
 //!
 //! The bodies come from beside the platform, straight to the listener of the running extension, which is never frozen here.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
+
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
