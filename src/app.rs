@@ -138,7 +138,11 @@ async fn prepare(
 
     let port = listener.port();
     tokio::spawn(listener.serve(Arc::clone(&intake) as _));
-    subscribe(client, &id, config, port).await;
+    let mut drain = config.drain;
+    if !subscribe(client, &id, config, port).await {
+        // Nobody will tell when an invocation has ended: to wait for it would be to wait for its timeout.
+        drain.strategy = DrainStrategy::Background;
+    }
 
     tokio::spawn(uploader.clone().run());
     for orphan in orphans {
@@ -153,7 +157,7 @@ async fn prepare(
     let seal_invocations = seal.invocations.map(std::num::NonZeroU32::get);
     let links =
         Links { client: client.clone(), id, intake: Arc::clone(&intake), uploader: uploader.clone(), observed, asked };
-    let lifecycle = Lifecycle::new(links, config.drain, seal_invocations);
+    let lifecycle = Lifecycle::new(links, drain, seal_invocations);
     Ok(Extension { lifecycle, intake, spool, uploader })
 }
 
@@ -210,19 +214,20 @@ async fn register(client: &Client, name: &str, events: &[EventType]) -> Option<E
     }
 }
 
-/// Subscribes. Without a subscription the extension runs on: it still delivers what earlier lives left.
-async fn subscribe(client: &Client, id: &ExtensionId, config: &Config, port: u16) {
+/// Subscribes, and tells whether telemetry will come. Without it the extension runs on: it still delivers what earlier lives
+/// left.
+async fn subscribe(client: &Client, id: &ExtensionId, config: &Config, port: u16) -> bool {
     let mut pauses = SUBSCRIBE_PAUSES_MS.into_iter();
     loop {
         let result: Result<_, ApiError> = client.subscribe(id, config.types, config.buffering, port).await;
         let error = match result {
             Ok(Subscription::Active(version)) => {
                 crate::info!("schema={version} port={port} Subscribed to telemetry.");
-                return;
+                return true;
             }
             Ok(Subscription::NotSupported) => {
                 crate::warn!("There is no Telemetry API here; no logs are collected.");
-                return;
+                return false;
             }
             Err(error) => error,
         };
@@ -233,7 +238,7 @@ async fn subscribe(client: &Client, id: &ExtensionId, config: &Config, port: u16
                     "error={:?} The platform refused the subscription; no logs are collected.",
                     error.to_string()
                 );
-                return;
+                return false;
             }
         }
     }

@@ -1,5 +1,7 @@
 //! What a life leaves behind is delivered by the next one on the same disk: once, whole, by files that nobody else owns.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
+
 mod world;
 
 use std::fs;

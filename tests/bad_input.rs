@@ -2,6 +2,8 @@
 //!
 //! The bodies come from beside the platform, straight to the listener of the running extension, which is never frozen here.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
+
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,7 +74,9 @@ async fn end_undisturbed(world: &World, sandbox: &Sandbox) {
     let shutdown = sandbox.shutdown(ShutdownReason::Spindown).await;
     assert!(!shutdown.killed_at_deadline, "{shutdown:?}");
     assert_eq!(shutdown.exited.and_then(|status| status.code()), Some(0));
-    assert_eq!(sandbox.extension_output(), Vec::<String>::new());
+    // A busy machine may make the platform drop telemetry, which is said; nothing else is.
+    let said = sandbox.extension_output().into_iter().filter(|line| !line.contains("The platform dropped telemetry"));
+    assert_eq!(said.collect::<Vec<_>>(), Vec::<String>::new());
     assert_eq!(world.spools(), Vec::<std::path::PathBuf>::new());
 }
 

@@ -1,6 +1,8 @@
 //! P4: when segments leave, and what an environment is held for. No clock is looked at: what counts are the requests that
 //! the store has seen, and whether an invocation that was held too long would have timed out.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
+
 mod world;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,8 @@
 //! When a segment ends: after so many invocations, at an age, at a size, at the hour, at a failure, at the end; in any
 //! combination, the first rule that applies. What is counted are the objects and the reasons in their metadata.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
+
 mod world;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -3,11 +3,11 @@
 //! * It plays the Runtime API, the Extensions API (`2020-01-01`) and the Telemetry API (`2022-07-01`) so that a real
 //!   extension process and a real function process cannot tell.
 //! * It runs **one** external extension or none, and one function; any command that speaks the Runtime API will do.
-//! * It freezes both with SIGSTOP between invocations, resets them on the same `/tmp`, and ends them with the platform's
-//!   deadlines.
+//! * It freezes both with SIGSTOP between invocations, resets them on the same `/tmp`, and ends them with the
+//!   platform's deadlines.
 //! * It keeps a [`Ledger`]: every telemetry event and its fate. The [`oracle`] compares it with what was delivered.
-//! * It needs Linux (process groups, `/proc`) and leaves nothing behind: ephemeral ports, own temporary directories, and
-//!   no process outlives its sandbox.
+//! * It needs Linux (process groups, `/proc`) and leaves nothing behind: ephemeral ports, own temporary directories,
+//!   and no process outlives its sandbox.
 //!
 //! Where AWS's documentation is silent it does what AWS's Runtime Interface Emulator does; where the emulator differs
 //! from Lambda (it holds the response until extensions are done), Lambda is followed.

@@ -2,8 +2,8 @@
 //!
 //! A group is signalled as a whole, so that a shell or a supervisor in front of the real program makes no difference.
 //! [`Groups`] knows every living group. When the sandbox goes, however it goes, it kills them without the help of the
-//! async runtime: SIGKILL also ends what SIGSTOP holds. (Should the whole program be killed, the kernel sends SIGHUP and
-//! SIGCONT to the stopped orphaned groups, and the running ones lose their API.)
+//! async runtime: SIGKILL also ends what SIGSTOP holds. (Should the whole program be killed, the kernel sends SIGHUP
+//! and SIGCONT to the stopped orphaned groups, and the running ones lose their API.)
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

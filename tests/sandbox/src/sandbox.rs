@@ -207,8 +207,8 @@ impl Sandbox {
         self.telemetry.ledger()
     }
 
-    /// Returns as soon as the ledger fulfils a condition. The ledger is locked meanwhile: the condition must look at the one
-    /// it is given and not ask the sandbox for another.
+    /// Returns as soon as the ledger fulfils a condition. The ledger is locked meanwhile: the condition must look at
+    /// the one it is given and not ask the sandbox for another.
     pub async fn until(&self, condition: impl FnMut(&Ledger) -> bool) {
         self.telemetry.until(condition).await;
     }

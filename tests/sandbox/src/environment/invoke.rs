@@ -130,34 +130,37 @@ fn new_trace() -> Tracing {
 impl Environment {
     pub(super) async fn invoke(&mut self, order: InvokeOrder) {
         let InvokeOrder { request_id, payload, caller, done } = order;
-        let deadline = Instant::now() + self.settings.function_timeout;
         if self.is_faulty() {
             // The extension or the runtime ended while nothing ran: it is noticed now.
             self.tear_down(ShutdownReason::Failure, |_| ()).await;
         }
         let mut running = Running::new(request_id, payload, caller);
-        let result = match timeout_at(deadline, self.run_phases(&mut running, deadline)).await {
-            Ok(result) => result,
-            Err(_) => Err(self.timed_out()),
+        // An Init inside the invocation is part of it.
+        let deadline = Instant::now() + self.settings.function_timeout;
+        let result = match self.init_if_needed(&mut running, deadline).await {
+            Ok(()) => timeout_at(deadline, self.run_phases(&mut running, deadline)).await,
+            Err(fault) => Ok(Err(fault)),
         };
-        let invocation = match result {
+        let invocation = match result.unwrap_or_else(|_| Err(self.timed_out())) {
             Ok(()) => self.succeed(running),
             Err(fault) => self.fail(running, fault).await,
         };
+        // The caller may not care for the end of the invocation.
         let _ = done.send(invocation);
     }
 
-    async fn run_phases(&mut self, running: &mut Running, deadline: Instant) -> Result<(), Fault> {
+    async fn init_if_needed(&mut self, running: &mut Running, deadline: Instant) -> Result<(), Fault> {
         if !self.initialized {
             running.suppressed_init = true;
-            if let Err(fault) = self.init(InitPhase::Invoke, deadline).await {
-                self.report_start(running);
-                return Err(fault);
-            }
+            self.init(InitPhase::Invoke, deadline).await.inspect_err(|_| self.report_start(running))?;
         }
+        Ok(())
+    }
+
+    async fn run_phases(&self, running: &mut Running, deadline: Instant) -> Result<(), Fault> {
         running.begin();
         self.report_start(running);
-        self.send_events(running);
+        self.send_events(running, deadline);
 
         self.board.reached(|state| state.runtime.result().is_some()).await?;
         let (result, responded) =
@@ -174,8 +177,8 @@ impl Environment {
         self.board.reached(State::extension_is_done).await
     }
 
-    fn send_events(&self, running: &Running) {
-        let deadline_ms = epoch_ms(running.begun_wall + self.settings.function_timeout);
+    fn send_events(&self, running: &Running, deadline: Instant) {
+        let deadline_ms = epoch_ms(running.wall(deadline));
         let invoked_function_arn = self.settings.function_arn();
         let to_extension = NextEvent::Invoke {
             deadline_ms,

@@ -1,7 +1,7 @@
 //! The end of a life: SIGTERM for the runtime, SHUTDOWN for the extension, SIGKILL for who is late.
 //!
-//! First the runtime, then the extension; both share one budget. Telemetry goes on meanwhile: the runtime's last lines and
-//! the last `platform.report` reach an extension that keeps listening. `/tmp` stays.
+//! First the runtime, then the extension; both share one budget. Telemetry goes on meanwhile: the runtime's last lines
+//! and the last `platform.report` reach an extension that keeps listening. `/tmp` stays.
 
 use std::process::ExitStatus;
 use std::time::{Duration, SystemTime};

@@ -28,8 +28,8 @@ enum Command {
 impl Function {
     /// The function that comes with the sandbox; its payload, [`Work`], tells it what to do.
     ///
-    /// The process is the running executable once more, with a variable set that the sandbox sees before `main`: it works
-    /// from any test, bench or example without a further build.
+    /// The process is the running executable once more, with a variable set that the sandbox sees before `main`: it
+    /// works from any test, bench or example without a further build.
     #[must_use]
     pub fn built_in() -> Self {
         Self { command: Command::BuiltIn, current_dir: None, variables: BTreeMap::new() }

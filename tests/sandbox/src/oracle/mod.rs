@@ -1,8 +1,8 @@
 //! Compares what was said with what was delivered.
 //!
-//! The oracle shares no code with the product: it decodes objects with decoders of its own and compares the JSON bytes of
-//! time, type and record with the ledger's, as multisets. It knows of the product only what a reader of the bucket is
-//! told: names, lines, numbers.
+//! The oracle shares no code with the product: it decodes objects with decoders of its own and compares the JSON bytes
+//! of time, type and record with the ledger's, as multisets. It knows of the product only what a reader of the bucket
+//! is told: names, lines, numbers.
 //!
 //! What it holds against a delivery:
 //! * **lost**: acknowledged by the extension, neither delivered nor covered by a declared loss;

@@ -1,7 +1,7 @@
 //! When a batch is due: the buffering rule of the Telemetry API as a value, with time passed in.
 //!
-//! A batch is full when it holds `maxItems` events or at least `maxBytes` bytes *after* an event was added, so a body can
-//! be one event larger than `maxBytes`. It is late `timeoutMs` after its first event. AWS's emulator does the same.
+//! A batch is full when it holds `maxItems` events or at least `maxBytes` bytes *after* an event was added, so a body
+//! can be one event larger than `maxBytes`. It is late `timeoutMs` after its first event. AWS's emulator does the same.
 
 use std::time::Duration;
 

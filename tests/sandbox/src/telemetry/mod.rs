@@ -48,7 +48,7 @@ pub(crate) struct Telemetry {
 impl Telemetry {
     pub(crate) fn new(rules: Rules) -> Self {
         Self {
-            relay: Arc::new(Mutex::new(Relay::new(Instant::now(), rules))),
+            relay: Arc::new(Mutex::new(Relay::new(Instant::now(), SystemTime::now(), rules))),
             changed: Arc::default(),
             settled: Arc::default(),
             cut: Arc::default(),
@@ -90,11 +90,11 @@ impl Telemetry {
 
     pub(crate) fn platform(&self, kind: &str, record: &impl Serialize) {
         let record = wire::to_raw(record);
-        self.change(|relay, now| relay.platform(kind, record, SystemTime::now(), now));
+        self.change(|relay, now| relay.platform(kind, record, now));
     }
 
     pub(crate) fn line(&self, category: Category, line: String) {
-        self.change(|relay, now| relay.line(category, line, SystemTime::now(), now));
+        self.change(|relay, now| relay.line(category, line, now));
     }
 
     pub(crate) fn begin_init(&self) {
@@ -109,7 +109,7 @@ impl Telemetry {
         });
         self.change(|relay, now| {
             relay.subscribe(subscription, now);
-            relay.platform("platform.telemetrySubscription", announcement, SystemTime::now(), now);
+            relay.platform("platform.telemetrySubscription", announcement, now);
         });
     }
 

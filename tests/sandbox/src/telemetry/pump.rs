@@ -81,3 +81,63 @@ fn cut(courier: Courier, telemetry: &Telemetry) -> Courier {
     }
     Courier::Home(Client::default())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::*;
+    use crate::ledger::{Category, Fate};
+    use crate::telemetry::{Buffering, LogFormat, Rules, SchemaVersion, Subscription};
+
+    /// A port on which nobody listens.
+    fn deaf_port() -> u16 {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        listener.local_addr().expect("bound").port()
+    }
+
+    fn subscribed_to(port: u16) -> Telemetry {
+        let telemetry = Telemetry::new(Rules { log_format: LogFormat::Text, queue_rule: true, redeliver: false });
+        let buffering = Buffering { items_max: 1, bytes_max: 1, timeout: Duration::ZERO };
+        let categories = vec![Category::Function];
+        telemetry.subscribe("x", Subscription { schema: SchemaVersion::V2025_01_29, categories, buffering, port });
+        telemetry
+    }
+
+    async fn fate_of_a_line(telemetry: &Telemetry) -> Fate {
+        let mut fate = Fate::Pending;
+        telemetry
+            .until(|ledger| {
+                fate = ledger.of_kind("function").next().map_or(Fate::Pending, |entry| entry.fate);
+                fate != Fate::Pending
+            })
+            .await;
+        fate
+    }
+
+    #[tokio::test]
+    async fn a_refused_connection_is_a_dropped_body() {
+        let telemetry = subscribed_to(deaf_port());
+        let pump = tokio::spawn(telemetry.clone().pump());
+        telemetry.line(Category::Function, "a".to_owned());
+        assert_eq!(fate_of_a_line(&telemetry).await, Fate::Dropped);
+        pump.abort();
+    }
+
+    #[tokio::test]
+    async fn a_refused_connection_that_turns_out_to_be_the_extensions_death_is_never_handed_over() {
+        let telemetry = subscribed_to(deaf_port());
+        let pump = tokio::spawn(telemetry.clone().pump());
+        telemetry.line(Category::Function, "a".to_owned());
+        while !telemetry.relay().is_in_flight() {
+            tokio::task::yield_now().await;
+        }
+        // On loopback a refusal comes at once; the pump gets some turns to see it.
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        telemetry.subscriber_gone().await;
+        assert_eq!(fate_of_a_line(&telemetry).await, Fate::NeverHandedOver);
+        pump.abort();
+    }
+}

@@ -3,13 +3,15 @@
 //! Rules, as AWS's emulator keeps them:
 //! * One body is in flight at a time. A batch that becomes due meanwhile is dropped whole and declared by a
 //!   `platform.logsDropped` (the queue rule).
-//! * A body that is refused or cannot be sent is dropped and declared, too. With `redeliver` it is offered again instead.
+//! * A body that is refused or cannot be sent is dropped and declared, too. With `redeliver` it is offered again
+//!   instead.
 //! * Events from before the subscription wait in a backlog and are replayed to the new subscriber.
 //! * When the extension ends, what is buffered is never handed over. With `redeliver` it goes to the next subscriber.
 //! * Without the queue rule a batch that is due waits until the body in flight is answered.
 //! * Nothing becomes due while the environment is frozen.
 //!
-//! All times are awake times (see [`super::awake`]); the wall clock appears only as the `time` of events.
+//! Instants come in as arguments. What is due is decided in awake time (see [`super::awake`]); the `time` of an event
+//! is the wall clock's, as it was at the beginning and has gone on since.
 
 use std::time::{Duration, SystemTime};
 
@@ -89,6 +91,7 @@ pub(crate) struct Rules {
 #[derive(Debug)]
 pub(crate) struct Relay {
     clock: AwakeClock,
+    origin: (Instant, SystemTime),
     rules: Rules,
     ledger: Ledger,
     subscriber: Option<Subscriber>,
@@ -103,9 +106,11 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    pub(crate) fn new(origin: Instant, rules: Rules) -> Self {
+    /// `wall` is the wall-clock time at `origin`.
+    pub(crate) fn new(origin: Instant, wall: SystemTime, rules: Rules) -> Self {
         Self {
             clock: AwakeClock::new(origin),
+            origin: (origin, wall),
             rules,
             ledger: Ledger::default(),
             subscriber: None,
@@ -127,8 +132,8 @@ impl Relay {
         self.backlog_open = true;
     }
 
-    /// The subscription is accepted: everything said since the start of Init is replayed. A second subscription replaces
-    /// the first.
+    /// The subscription is accepted: everything said since the start of Init is replayed. A second subscription
+    /// replaces the first.
     pub(crate) fn subscribe(&mut self, subscription: Subscription, now: Instant) {
         self.addressed.clone_from(&subscription.categories);
         let schema = subscription.schema;
@@ -199,13 +204,18 @@ impl Relay {
 
     // === events ===
 
-    pub(crate) fn platform(&mut self, kind: &str, record: Box<RawValue>, wall: SystemTime, now: Instant) {
-        let event = self.ledger.add(Category::Platform, wire::timestamp(wall), kind, record, Fate::Pending);
+    fn timestamp(&self, now: Instant) -> String {
+        let (origin, wall) = self.origin;
+        wire::timestamp(wall + now.saturating_duration_since(origin))
+    }
+
+    pub(crate) fn platform(&mut self, kind: &str, record: Box<RawValue>, now: Instant) {
+        let event = self.ledger.add(Category::Platform, self.timestamp(now), kind, record, Fate::Pending);
         self.route(event, None, now);
     }
 
-    pub(crate) fn line(&mut self, category: Category, line: String, wall: SystemTime, now: Instant) {
-        let time = wire::timestamp(wall);
+    pub(crate) fn line(&mut self, category: Category, line: String, now: Instant) {
+        let time = self.timestamp(now);
         let schema = self.subscriber.as_ref().map_or(SchemaVersion::V2025_01_29, |it| it.subscription.schema);
         let record = event::line_record(&line, &time, self.rules.log_format, schema);
         let kind = match category {
@@ -305,7 +315,7 @@ impl Relay {
 
     fn declare_dropped(&mut self, batch: &Batch, reason: String, now: Instant) {
         let record = LogsDropped { dropped_bytes: batch.bytes, dropped_records: batch.events.len(), reason };
-        self.platform("platform.logsDropped", wire::to_raw(&record), SystemTime::now(), now);
+        self.platform("platform.logsDropped", wire::to_raw(&record), now);
     }
 
     /// The body to be posted now, and where to. It counts as in flight until [`Relay::answered`].

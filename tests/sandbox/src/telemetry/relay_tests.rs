@@ -21,7 +21,7 @@ impl Story {
 
     fn with(rules: Rules) -> Self {
         let origin = Instant::now();
-        Self { relay: Relay::new(origin, rules), origin, now: Duration::ZERO }
+        Self { relay: Relay::new(origin, SystemTime::UNIX_EPOCH, rules), origin, now: Duration::ZERO }
     }
 
     /// A story in which Init is over and `platform` and `function` are subscribed.
@@ -64,7 +64,7 @@ impl Story {
 
     fn line(&mut self, line: &str) {
         let now = self.instant();
-        self.relay.line(Category::Function, line.to_owned(), SystemTime::UNIX_EPOCH, now);
+        self.relay.line(Category::Function, line.to_owned(), now);
     }
 
     /// The body that is due once the timeout has passed.
@@ -139,7 +139,7 @@ fn who_does_not_subscribe_in_init_gets_nothing() {
 fn streams_that_nobody_asked_for_are_not_addressed() {
     let mut story = Story::subscribed();
     let now = story.instant();
-    story.relay.line(Category::Extension, "own".to_owned(), SystemTime::UNIX_EPOCH, now);
+    story.relay.line(Category::Extension, "own".to_owned(), now);
     assert_eq!(story.fates(), [Fate::NotSubscribed]);
 }
 

@@ -80,8 +80,8 @@ pub fn subscription() -> Value {
     })
 }
 
-/// A builder with the scripted extension, and the directory that must live as long as the sandbox. The queue rule is off:
-/// no test but its own depends on how fast this machine is.
+/// A builder with the scripted extension, and the directory that must live as long as the sandbox. The queue rule is
+/// off: no test but its own depends on how fast this machine is.
 pub fn sandbox(script: &Script) -> (SandboxBuilder, TempDir) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let program = directory.path().join(NAME);
@@ -117,7 +117,8 @@ pub fn kinds(events: &[Value]) -> Vec<&str> {
     events.iter().filter_map(|event| event["type"].as_str()).collect()
 }
 
-/// A function by hand: `sh` in front, which has last words, and the test binary behind it, which speaks the Runtime API.
+/// A function by hand: `sh` in front, which has last words, and the test binary behind it, which speaks the Runtime
+/// API.
 pub fn function_with_last_words() -> Function {
     let exe = std::env::current_exe().expect("this test");
     let script = "trap 'echo last words; exit 0' TERM; \"$0\" & wait";
