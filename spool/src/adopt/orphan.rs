@@ -28,7 +28,7 @@ pub struct Orphan {
     id: SpoolId,
     /// `None` for a spool that lived in memory.
     place: Option<(SpoolDir, DirLock)>,
-    files: Vec<(SegmentId, Arc<dyn SegmentFile>)>,
+    pub(super) files: Vec<(SegmentId, Arc<dyn SegmentFile>)>,
 }
 
 /// The orphan was written by a later version of the format. It is left alone.
@@ -54,11 +54,13 @@ impl Orphan {
         place: Option<(SpoolDir, DirLock)>,
         mut files: Vec<(SegmentId, Arc<dyn SegmentFile>)>,
     ) -> Self {
-        // Tombstones have no descriptor; where the directory is gone, so are they, and the gap is declared anew.
+        // What stands on disk is better than what stands in for it: tombstones have no descriptor.
         let on_disk = place.as_ref().and_then(|(dir, _)| dir.open_segments().ok()).unwrap_or_default();
         for (segment, file) in on_disk {
-            if !files.iter().any(|(known, _)| *known == segment) {
-                files.push((segment, Arc::new(file)));
+            match files.iter_mut().find(|(known, _)| *known == segment) {
+                None => files.push((segment, Arc::new(file))),
+                Some((_, held)) if matches!(held.inode(), Ok(None)) => *held = Arc::new(file),
+                Some(_) => {}
             }
         }
         files.sort_unstable_by_key(|(segment, _)| *segment);
@@ -105,12 +107,20 @@ impl Orphan {
                 Err(ScanError::Header(HeaderError::UnknownVersion(version))) => {
                     return Err(UnknownVersion { spool: self.id, version });
                 }
+                // A kill has torn the making of the file: nothing was ever in it.
+                Err(ScanError::Header(HeaderError::NotASegment)) if is_unfinished(file.as_ref()) => {
+                    timeline.unfinished(*segment);
+                }
                 Err(error) => timeline.unreadable(*segment, error.to_string()),
             }
         }
         let last_file = self.files.last().map(|(segment, _)| *segment);
         Ok(Adopted::new(self.id, self.place, last_file, timeline.finish(&rows, label)))
     }
+}
+
+fn is_unfinished(file: &dyn SegmentFile) -> bool {
+    file.length().is_ok_and(|length| length < ENTRIES_AT)
 }
 
 /// Copies files into a directory that is being made; a descriptor that cannot be read any more is left out, and the gap

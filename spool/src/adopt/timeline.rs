@@ -22,6 +22,8 @@ pub(super) struct Timeline {
     spool: SpoolId,
     volatile: bool,
     pieces: Vec<Piece>,
+    /// Files that end before their header does.
+    unfinished: Vec<SegmentId>,
     report: AdoptionReport,
 }
 
@@ -50,7 +52,7 @@ pub(super) struct Findings {
 
 impl Timeline {
     pub(super) fn new(spool: SpoolId, volatile: bool) -> Self {
-        Self { spool, volatile, pieces: Vec::new(), report: AdoptionReport::default() }
+        Self { spool, volatile, pieces: Vec::new(), unfinished: Vec::new(), report: AdoptionReport::default() }
     }
 
     /// Reads the next file.
@@ -67,6 +69,11 @@ impl Timeline {
         Ok(())
     }
 
+    /// Notes a file that ends before its header does. Between two others it shows as a gap.
+    pub(super) fn unfinished(&mut self, segment: SegmentId) {
+        self.unfinished.push(segment);
+    }
+
     /// Notes a file that could not be read; what it held shows as a gap between its neighbours.
     pub(super) fn unreadable(&mut self, segment: SegmentId, why: String) {
         self.report.unreadable.push((segment, why));
@@ -74,13 +81,14 @@ impl Timeline {
 
     /// Puts everything together.
     pub(super) fn finish(mut self, rows: &BTreeMap<SegmentId, Row>, label: &Labeler) -> Findings {
-        let covered = self.take_covered();
+        let mut empty = self.take_covered();
+        empty.extend(&self.unfinished);
         let gaps = self.gaps();
         let mut findings = Findings {
             segments: Vec::new(),
             dropped: Vec::new(),
             end: self.end(&gaps),
-            empty: covered,
+            empty,
             report: AdoptionReport::default(),
         };
         findings.dropped.extend(gaps);
@@ -116,7 +124,8 @@ impl Timeline {
             .filter(|(before, after)| before.next < after.first)
             .map(|(before, after)| {
                 let between = |segment: SegmentId| before.segment < segment && segment < after.segment;
-                let damaged = self.report.unreadable.iter().any(|(segment, _)| between(*segment));
+                let unreadable = self.report.unreadable.iter().map(|(segment, _)| segment);
+                let damaged = unreadable.chain(&self.unfinished).any(|segment| between(*segment));
                 DroppedRange {
                     spool: self.spool,
                     segment: after.segment,
@@ -180,22 +189,40 @@ impl Timeline {
             Content::Segment(scan) => Some((piece, scan)),
             Content::Tombstone(_) => None,
         })?;
-        let holds_records = newest.next > newest.first;
-        let ended = if holds_records { scan.ended } else { scan.slot.is_some_and(|slot| slot.ended) };
-        if ended && newest.next == next_seq {
+        if self.has_ended(newest, scan) && newest.next == next_seq {
             return None;
         }
         Some(StreamEnd {
             spool: self.spool,
             seq: next_seq,
-            losses: self.losses(scan.slot.map(|slot| slot.losses).unwrap_or_default(), gaps),
+            losses: self.losses(gaps),
             codec: scan.header.codec,
             line_format: scan.header.line_format,
         })
     }
 
-    /// The totals of the newest slot, and what nobody had noticed before.
-    fn losses(&self, mut losses: Losses, gaps: &[DroppedRange]) -> Losses {
+    /// Whether the last record is an end that was delivered, or is going to be: it may be lost, or in an object whose name
+    /// does not say so.
+    fn has_ended(&self, newest: &Piece, scan: &Scan) -> bool {
+        if newest.next > newest.first {
+            return scan.ended;
+        }
+        let before = self.pieces.iter().rfind(|piece| piece.segment < newest.segment && piece.next > piece.first);
+        let stands = match before.map(|piece| (piece.next == newest.first, &piece.content)) {
+            None => self.report.unreadable.is_empty(),
+            Some((joins, Content::Segment(before))) => joins && before.ended,
+            Some((_, Content::Tombstone(_))) => false,
+        };
+        stands && scan.slot.is_some_and(|slot| slot.ended)
+    }
+
+    /// The totals of the newest slot that can be read, and what nobody had noticed before.
+    fn losses(&self, gaps: &[DroppedRange]) -> Losses {
+        let newest_slot = self.pieces.iter().rev().find_map(|piece| match &piece.content {
+            Content::Segment(scan) => scan.slot,
+            Content::Tombstone(_) => None,
+        });
+        let mut losses = newest_slot.map(|slot| slot.losses).unwrap_or_default();
         for gap in gaps {
             losses.add(gap.cause, gap.records(), gap.raw_bytes);
         }
