@@ -12,7 +12,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | compose | [`app`], [`config`] |
+//! | compose | [`app`], [`config`]; [`tools`] for people |
 //! | decide and drive | [`lifecycle`], [`intake`], [`upload::outbox`], [`upload::uploader`] |
 //! | touch the outside | [`runtime_api::client`], [`telemetry::listener`], [`upload::store`], the crate `spool` |
 //! | pure | `intake::attribution`, [`lifecycle::seal_policy`], [`lifecycle::drain_policy`], [`upload::object_key`], [`upload::queue`], [`upload::retry`] |
@@ -27,4 +27,5 @@ pub mod lifecycle;
 pub mod logging;
 pub mod runtime_api;
 pub mod telemetry;
+pub mod tools;
 pub mod upload;

@@ -1,13 +1,19 @@
 //! The extension process.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
 use logspool::app::{self, Exit};
 use logspool::config::{Config, Env};
-use logspool::logging;
+use logspool::{logging, tools};
 
 fn main() -> ExitCode {
+    // The platform starts an extension without an argument; whoever gives one is a person.
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if !arguments.is_empty() {
+        return tools::run(&arguments).into();
+    }
     std::panic::set_hook(Box::new(|panic| logspool::warn!("A part of the extension panicked: {panic}")));
     let (config, errors) = Config::read(&Env);
     logging::set_level(config.log);

@@ -13,6 +13,7 @@ use crate::segment::active::{ActiveSegment, StateFile};
 use crate::segment::file::SegmentFile;
 use crate::segment::sealed::SealedSegment;
 use crate::storage::disk::DESCRIPTORS_MAX;
+use crate::storage::memory::MemoryFile;
 
 /// One of them.
 pub(crate) struct Kept {
@@ -94,6 +95,23 @@ impl KeptSegments {
     pub(crate) fn take(&mut self, segment: SegmentId) {
         if let Some(kept) = self.by_segment.remove(&segment) {
             self.disk_bytes -= kept.disk_bytes;
+        }
+    }
+
+    /// Whether the newest, which have their descriptors, have their names too.
+    pub(crate) fn have_names(&self) -> bool {
+        self.by_segment.values().rev().take(DESCRIPTORS_MAX).all(|kept| match &kept.what {
+            What::Segment(segment) => {
+                segment.state.file().inode().is_ok_and(|inode| inode.is_none_or(|inode| inode.links > 0))
+            }
+            What::Tombstone(_) => true,
+        })
+    }
+
+    /// Frees the blocks of a segment whose name is gone: an uploader that waits for its turn holds it too.
+    pub(crate) fn discard(&self, segment: SegmentId) {
+        if let Some(What::Segment(segment)) = self.by_segment.get(&segment).map(|kept| &kept.what) {
+            segment.state.file().discard();
         }
     }
 
@@ -189,12 +207,12 @@ impl KeptSegments {
         }
     }
 
-    /// The files of all segments, for an adopter. Tombstones stay on disk.
+    /// The files of all of them, for an adopter. A tombstone has no descriptor, but its bytes are at hand.
     pub(crate) fn into_files(self) -> Vec<(SegmentId, Arc<dyn SegmentFile>)> {
         let file = |kept: Kept| match kept.what {
-            What::Segment(segment) => Some(Arc::clone(segment.state.file())),
-            What::Tombstone(_) => None,
+            What::Segment(segment) => Arc::clone(segment.state.file()),
+            What::Tombstone(tombstone) => Arc::new(MemoryFile::holding(tombstone.encode().to_vec())),
         };
-        self.by_segment.into_iter().filter_map(|(id, kept)| file(kept).map(|file| (id, file))).collect()
+        self.by_segment.into_iter().map(|(id, kept)| (id, file(kept))).collect()
     }
 }

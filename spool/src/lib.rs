@@ -35,7 +35,11 @@
 mod adopt;
 mod codec;
 mod format;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod id;
+mod inspect;
 mod kept;
 mod loss;
 mod manifest;
@@ -50,6 +54,9 @@ pub use codec::{Codec, CodecError, Compression, compress_whole};
 pub use format::checksum::object_digest;
 pub use format::meta::{META_BYTES_MAX, Meta};
 pub use id::{SegmentId, Seqno, SpoolId, SpoolIdError};
+pub use inspect::{
+    Finding, InspectError, InspectedFile, InspectedSegment, Inspection, Liveness, SegmentState, What, inspect,
+};
 pub use loss::{Loss, LossCause, Losses};
 pub use manifest::ManifestState;
 pub use quota::{SpoolLimits, WhenFull};

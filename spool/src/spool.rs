@@ -118,13 +118,16 @@ pub struct Spool {
     events: Vec<SpoolEvent>,
     space: SpaceCheck,
     fragments: u64,
+    has_settled: bool,
+    /// A seal found that somebody had removed the file that it sealed: the next one stands where it should, and hides it.
+    was_cleared: bool,
 }
 
 /// Where the files lie.
 enum Place {
     Disk(Disk),
     Memory(Memory),
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     Other(Box<dyn Storage>),
 }
 
@@ -133,7 +136,7 @@ impl Place {
         match self {
             Self::Disk(disk) => disk,
             Self::Memory(memory) => memory,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "fuzzing"))]
             Self::Other(storage) => storage.as_mut(),
         }
     }
@@ -142,7 +145,7 @@ impl Place {
         match self {
             Self::Disk(disk) => disk,
             Self::Memory(memory) => memory,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "fuzzing"))]
             Self::Other(storage) => storage.as_ref(),
         }
     }
@@ -179,7 +182,7 @@ impl Spool {
         Ok(Self::new(config, identity, Place::Memory(memory), active, Manifest::none()))
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn create_on(
         storage: Box<dyn Storage>,
         config: SpoolConfig,
@@ -204,6 +207,8 @@ impl Spool {
             events: Vec::new(),
             space: SpaceCheck::default(),
             fragments: 0,
+            has_settled: false,
+            was_cleared: false,
         };
         spool.manifest.put(SegmentId(0), active_row(&spool.active));
         spool
@@ -248,6 +253,7 @@ impl Spool {
     /// Does what can wait until the process has started: opens the manifest on its own thread, lays ballast. Until then,
     /// and if either fails, the files alone carry everything.
     pub fn settle_in(&mut self) {
+        self.has_settled = true;
         self.manifest.open();
         self.place.storage().refill();
     }
@@ -262,9 +268,15 @@ impl Spool {
     /// The batch takes the numbers from [`next_seq`](Self::next_seq) on. Where there is no room, older segments give way if
     /// [`SpoolLimits::when_full`] says so.
     pub fn append(&mut self, batch: &Batch<'_>, now_ms: i64) -> Result<(), AppendError> {
-        self.declare_refused(now_ms).map_err(AppendError::Full)?;
         // Lines compress; a batch that does not is stored as it is, plus some headers.
         self.make_room(batch.lines.len() as u64 / 4 + 4_096, now_ms)?;
+        if !self.may_declare() {
+            return Err(AppendError::Full(io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                "too many losses wait to be told",
+            )));
+        }
+        self.declare_refused(now_ms).map_err(AppendError::Full)?;
         loop {
             match self.active.append(&mut self.encoder, &mut self.scratch, batch, now_ms) {
                 Err(AppendError::Write(error)) if is_full(&error) => {
@@ -289,6 +301,11 @@ impl Spool {
             return Ok(());
         }
         self.active.refuse(records, raw_bytes, now_ms)
+    }
+
+    /// Whether a refused range may have its tombstone, if there is one; as long as not, it may only grow.
+    fn may_declare(&self) -> bool {
+        self.active.slot().undeclared.is_none() || self.kept.tombstones() < self.config.limits.tombstones_max
     }
 
     /// A refused range ends the segment: what is stored before it is sealed, the range gets a tombstone, and the next
@@ -329,6 +346,11 @@ impl Spool {
     /// Seals the active segment and opens the next one. `false` if it holds no record: there is nothing to ship.
     pub fn seal(&mut self, reason: SealReason, now_ms: i64) -> Result<bool, SealError> {
         if self.active.slot().undeclared.is_some() {
+            // Without a record there is nothing to ship, and without room the range waits in its slot: else every try would
+            // leave two more files.
+            if self.active.totals().records == 0 && !(self.may_declare() && self.has_room(0, now_ms)) {
+                return Ok(false);
+            }
             self.declare_refused(now_ms).map_err(SealError)?;
             return Ok(true);
         }
@@ -344,6 +366,7 @@ impl Spool {
 
     /// Puts the next segment in the place of the active one. Nothing here can fail.
     fn retire(&mut self, reason: SealReason, next: ActiveSegment, now_ms: i64) {
+        self.was_cleared = !self.is_in_place();
         self.active.close(reason, &mut self.scratch, now_ms);
         self.encoder.abandon_frame();
         let volatile = self.is_volatile();
@@ -414,11 +437,14 @@ impl Spool {
         self.fragments
     }
 
-    /// Whether the active file is where it was made. If not, somebody has cleared the directory: the spool must be rolled,
-    /// and what it still holds by its descriptors can be rescued.
+    /// Whether the active file is where it was made, and those before it were when they were sealed. If not, somebody has
+    /// cleared the directory: the spool must be rolled, and what it still holds by its descriptors can be rescued.
     pub fn is_in_place(&self) -> bool {
         let segment = self.active.header.segment;
-        self.place.storage_ref().is_in_place(segment, self.active.file().as_ref())
+        // Whoever clears a directory that is being written to may leave the newest file and take those before it.
+        !self.was_cleared
+            && self.kept.have_names()
+            && self.place.storage_ref().is_in_place(segment, self.active.file().as_ref())
     }
 
     /// Begins a new life in a new directory: always allowed, never wrong. The old spool is handed over with its lock and
@@ -435,7 +461,7 @@ impl Spool {
     }
 
     fn replace_by(&mut self, new: Self) -> Orphan {
-        let has_settled = self.manifest.was_opened();
+        let has_settled = self.has_settled;
         let mut old = std::mem::replace(self, new);
         self.events = old.take_events();
         if has_settled {
@@ -451,7 +477,7 @@ impl Spool {
         match self.place {
             Place::Disk(disk) => Orphan::handed_over(id, Some(disk.into_parts()), files),
             Place::Memory(memory) => Orphan::handed_over(id, None, memory.files()),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "fuzzing"))]
             Place::Other(_) => Orphan::handed_over(id, None, files),
         }
     }
@@ -491,7 +517,10 @@ impl Spool {
             let space = self.place.storage_ref().space().unwrap_or_default();
             self.space = SpaceCheck { space, at_ms: Some(now_ms), appended_bytes: 0 };
         }
-        self.kept.len() < limits.segments_max && limits.has_room(self.disk_bytes(), needed, self.space.space)
+        // What gave way became a tombstone: it has a limit of its own.
+        let segments_fit =
+            self.kept.len() < limits.segments_max || self.kept.len() - self.kept.tombstones() < limits.segments_max;
+        segments_fit && limits.has_room(self.disk_bytes(), needed, self.space.space)
     }
 
     /// Gives up the oldest segment that may give way. `false` if there is none.
@@ -501,7 +530,7 @@ impl Spool {
         }
         if self.kept.evictable().is_none() {
             // Only the active segment is left: it gives way unless an older one is just being uploaded.
-            let alone = !self.kept.has_in_flight() && self.active.slot().undeclared.is_none();
+            let alone = !self.kept.has_in_flight() && self.active.totals().records > 0;
             if !alone || !self.seal(SealReason::Limit, now_ms).unwrap_or(false) {
                 return false;
             }
@@ -536,6 +565,7 @@ impl Spool {
             // If it stays, the tombstone before it covers it.
             let _ = storage.remove_segment(segment);
         }
+        self.kept.discard(segment);
         // The totals are told by the end and by every later segment; the range by its tombstone.
         let _ = self.active.update_slot(|slot| slot.losses.add(LossCause::Quota, own.records, own.bytes));
         if let Some(before) = merged {

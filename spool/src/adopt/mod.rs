@@ -17,7 +17,7 @@ pub use adopted::{Adopted, AdoptionReport, StreamEnd};
 pub use orphan::{Orphan, UnknownVersion};
 
 use crate::id::SpoolId;
-use crate::storage::disk::{Listing, list_spools};
+use crate::storage::disk::{DESCRIPTORS_MAX, Listing, list_spools};
 
 /// What was found below a root.
 #[derive(Debug, Default)]
@@ -34,13 +34,21 @@ pub struct Found {
 /// left half made are removed.
 pub fn find_orphans(root: &Path, own: SpoolId) -> io::Result<Found> {
     let mut found = Found::default();
+    let mut descriptors = 0;
     let Listing { spools, unpublished } = list_spools(root)?;
     for (id, dir) in spools {
         if id == own {
             continue;
         }
         match Orphan::open(id, dir) {
-            Ok(Some(orphan)) => found.orphans.push(orphan),
+            Ok(Some(orphan)) => {
+                descriptors += orphan.files.len();
+                if descriptors > DESCRIPTORS_MAX {
+                    // Each may hold as many as a living spool, but not all of them together: files are found by their names.
+                    orphan.files.iter().for_each(|(_, file)| file.release());
+                }
+                found.orphans.push(orphan);
+            }
             Ok(None) => found.alive.push(id),
             Err(error) => found.unreadable.push((id, error)),
         }

@@ -28,7 +28,7 @@ pub struct Orphan {
     id: SpoolId,
     /// `None` for a spool that lived in memory.
     place: Option<(SpoolDir, DirLock)>,
-    files: Vec<(SegmentId, Arc<dyn SegmentFile>)>,
+    pub(super) files: Vec<(SegmentId, Arc<dyn SegmentFile>)>,
 }
 
 /// The orphan was written by a later version of the format. It is left alone.
@@ -54,11 +54,13 @@ impl Orphan {
         place: Option<(SpoolDir, DirLock)>,
         mut files: Vec<(SegmentId, Arc<dyn SegmentFile>)>,
     ) -> Self {
-        // Tombstones have no descriptor; where the directory is gone, so are they, and the gap is declared anew.
+        // What stands on disk is better than what stands in for it: tombstones have no descriptor.
         let on_disk = place.as_ref().and_then(|(dir, _)| dir.open_segments().ok()).unwrap_or_default();
         for (segment, file) in on_disk {
-            if !files.iter().any(|(known, _)| *known == segment) {
-                files.push((segment, Arc::new(file)));
+            match files.iter_mut().find(|(known, _)| *known == segment) {
+                None => files.push((segment, Arc::new(file))),
+                Some((_, held)) if matches!(held.inode(), Ok(None)) => *held = Arc::new(file),
+                Some(_) => {}
             }
         }
         files.sort_unstable_by_key(|(segment, _)| *segment);

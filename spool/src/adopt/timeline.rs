@@ -189,22 +189,40 @@ impl Timeline {
             Content::Segment(scan) => Some((piece, scan)),
             Content::Tombstone(_) => None,
         })?;
-        let holds_records = newest.next > newest.first;
-        let ended = if holds_records { scan.ended } else { scan.slot.is_some_and(|slot| slot.ended) };
-        if ended && newest.next == next_seq {
+        if self.has_ended(newest, scan) && newest.next == next_seq {
             return None;
         }
         Some(StreamEnd {
             spool: self.spool,
             seq: next_seq,
-            losses: self.losses(scan.slot.map(|slot| slot.losses).unwrap_or_default(), gaps),
+            losses: self.losses(gaps),
             codec: scan.header.codec,
             line_format: scan.header.line_format,
         })
     }
 
-    /// The totals of the newest slot, and what nobody had noticed before.
-    fn losses(&self, mut losses: Losses, gaps: &[DroppedRange]) -> Losses {
+    /// Whether the last record is an end that was delivered, or is going to be: it may be lost, or in an object whose name
+    /// does not say so.
+    fn has_ended(&self, newest: &Piece, scan: &Scan) -> bool {
+        if newest.next > newest.first {
+            return scan.ended;
+        }
+        let before = self.pieces.iter().rfind(|piece| piece.segment < newest.segment && piece.next > piece.first);
+        let stands = match before.map(|piece| (piece.next == newest.first, &piece.content)) {
+            None => self.report.unreadable.is_empty(),
+            Some((joins, Content::Segment(before))) => joins && before.ended,
+            Some((_, Content::Tombstone(_))) => false,
+        };
+        stands && scan.slot.is_some_and(|slot| slot.ended)
+    }
+
+    /// The totals of the newest slot that can be read, and what nobody had noticed before.
+    fn losses(&self, gaps: &[DroppedRange]) -> Losses {
+        let newest_slot = self.pieces.iter().rev().find_map(|piece| match &piece.content {
+            Content::Segment(scan) => scan.slot,
+            Content::Tombstone(_) => None,
+        });
+        let mut losses = newest_slot.map(|slot| slot.losses).unwrap_or_default();
         for gap in gaps {
             losses.add(gap.cause, gap.records(), gap.raw_bytes);
         }

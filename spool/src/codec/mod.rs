@@ -5,10 +5,12 @@
 //! ([`FrameEnd`]). Sealing therefore writes nothing that could fail, and a process that adopts the file later makes the
 //! same object as the one that wrote it.
 
+mod decoder;
 mod encoder;
 mod gzip;
 mod tracker;
 
+pub(crate) use decoder::decoder;
 pub use encoder::CodecError;
 pub(crate) use encoder::{Encoded, Encoder};
 pub(crate) use tracker::FrameTracker;

@@ -95,6 +95,8 @@ impl StateSlot {
         }
         let (first, records, lost_bytes) = (Seqno(reader.u64()), reader.u64(), reader.u64());
         let (time_ms, cause) = (reader.i64(), LossCause::from_code(reader.u8())?);
+        // A range that runs over the end of all numbers was never written.
+        first.0.checked_add(records)?;
         let undeclared = (records > 0).then_some(UndeclaredRange { first, records, bytes: lost_bytes, time_ms, cause });
         let flags = reader.u8();
         let (ended, delivered) = (flags & FLAG_ENDED != 0, flags & FLAG_DELIVERED != 0);
@@ -164,5 +166,12 @@ mod tests {
         let mut bytes = file_with(&[slot(1), slot(2)]);
         bytes[20] ^= 1; // in slot 0, which holds generation 2
         assert_eq!(StateSlot::in_force(&bytes, SALT), Some(slot(1)));
+    }
+
+    #[test]
+    fn a_range_beyond_the_last_number_is_no_slot() {
+        let mut slot = slot(1);
+        slot.undeclared = slot.undeclared.map(|range| UndeclaredRange { records: u64::MAX, ..range });
+        assert_eq!(StateSlot::decode(&slot.encode(SALT), SALT), None);
     }
 }

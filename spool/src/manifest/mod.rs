@@ -87,11 +87,6 @@ impl Manifest {
         }
     }
 
-    /// Whether [`open`](Self::open) was called, however far the thread has come since.
-    pub(crate) fn was_opened(&self) -> bool {
-        self.waiting.is_none()
-    }
-
     pub(crate) fn state(&self) -> ManifestState {
         match self.state.load(Ordering::Relaxed) {
             0 => ManifestState::Waiting,

@@ -286,7 +286,8 @@ impl ActiveSegment {
             raw_bytes: 0,
             body_bytes: 0,
             count: 0,
-            first_seq: self.next_seq,
+            // A refused range stands in the slot; a jump of the numbers here would look like damage.
+            first_seq: self.next_kept(),
             time_ms: now_ms,
             body_hash: 0,
             payload_crc: 0,

@@ -26,6 +26,9 @@ pub(crate) trait SegmentFile: Debug + Send + Sync {
 
     /// Lets go of the descriptor; the file is found again by its name. Descriptors are few.
     fn release(&self) {}
+
+    /// Gives its blocks back at once, whoever else holds it. Called when its name is gone.
+    fn discard(&self) {}
 }
 
 /// Identity of a file on disk.
@@ -88,6 +91,14 @@ impl SegmentFile for DiskFile {
     fn inode(&self) -> io::Result<Option<Inode>> {
         let metadata = self.file()?.metadata()?;
         Ok(Some(Inode { device: metadata.dev(), number: metadata.ino(), links: metadata.nlink() }))
+    }
+
+    fn discard(&self) {
+        // Without a descriptor nobody holds it. It must not be opened: another file has its name by now.
+        if let Some(file) = &*self.held.lock().unwrap_or_else(PoisonError::into_inner) {
+            // What stays is freed when the last of its holders lets go.
+            let _ = file.set_len(0);
+        }
     }
 
     fn release(&self) {

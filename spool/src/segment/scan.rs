@@ -42,6 +42,8 @@ pub(crate) struct Scan {
     pub next_seq: Seqno,
     /// Whether the last record is the end of the stream.
     pub ended: bool,
+    /// Why it was sealed, if it was.
+    pub closed: Option<SealReason>,
     /// Bytes at the end of the file that a kill has torn; never acknowledged.
     pub torn_bytes: u64,
 }
@@ -56,6 +58,7 @@ impl Scan {
             holes: Vec::new(),
             next_seq: slot.next_seq,
             ended: slot.ended,
+            closed: None,
             torn_bytes: 0,
         }
     }
@@ -145,6 +148,11 @@ impl<'a> Scanner<'a> {
     }
 
     fn entry(&mut self, walker: &mut Walker, at: u64, header: &EntryHeader, meta: Meta) -> io::Result<()> {
+        if header.first_seq < self.next_seq {
+            // Never written: a number that was told cannot be told again with another line.
+            self.cut(at);
+            return Ok(());
+        }
         if header.first_seq > self.next_seq {
             self.cut(at);
             self.lose(header.first_seq, 0, LossCause::Damage);
@@ -208,7 +216,8 @@ impl<'a> Scanner<'a> {
         }
         let damaged = self.holes.iter().any(|hole| hole.cause == LossCause::Damage);
         let whole = !damaged && self.runs.len() <= 1;
-        let reason = self.closed.as_ref().and_then(|meta| meta.seal_reason).unwrap_or(SealReason::Adoption);
+        let closed = self.closed.as_ref().map(|meta| meta.seal_reason.unwrap_or(SealReason::Adoption));
+        let reason = closed.unwrap_or(SealReason::Adoption);
         let platform_drops = self.closed.as_ref().and_then(|meta| meta.platform_drops).unwrap_or((0, 0));
         let ends = whole && self.runs.last().is_some_and(|run| run.ended);
         let mark = match (whole, ends) {
@@ -223,7 +232,7 @@ impl<'a> Scanner<'a> {
             .collect();
         // Numbers that were taken behind an end want a further one.
         let ended = ends && self.next_seq == next_stored;
-        Scan { header: self.header, slot, runs, holes: self.holes, next_seq: self.next_seq, ended, torn_bytes }
+        Scan { header: self.header, slot, runs, holes: self.holes, next_seq: self.next_seq, ended, closed, torn_bytes }
     }
 }
 

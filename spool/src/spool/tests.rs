@@ -128,6 +128,25 @@ fn a_refused_range_takes_its_numbers_and_is_declared_by_the_next_append() {
 }
 
 #[test]
+fn an_adopter_sees_no_damage_in_a_segment_that_a_refused_range_ended() {
+    let root = tempfile::tempdir().expect("tempdir");
+    let mut spool = spool(root.path());
+    append(&mut spool, "a\n").expect("appended");
+    spool.refuse(2, 20, NOW).expect("written");
+    append(&mut spool, "b\n").expect("appended");
+    let facts = spool.take_events().into_iter().find_map(|event| match event {
+        SpoolEvent::Sealed(segment) => Some(segment.facts().clone()),
+        _ => None,
+    });
+    drop(spool);
+    let adopted = adopt(root.path());
+    assert_eq!(Some(adopted.segments()[0].facts()), facts.as_ref());
+    let losses: Vec<_> =
+        adopted.end().expect("an end").losses.iter().map(|(cause, loss)| (cause, loss.records)).collect();
+    assert_eq!(losses, [(LossCause::Refused, 2)]);
+}
+
+#[test]
 fn a_refused_range_survives_a_kill_before_it_is_declared() {
     let root = tempfile::tempdir().expect("tempdir");
     let mut spool = spool(root.path());

@@ -256,7 +256,7 @@ pub(crate) fn list_spools(root: &Path) -> io::Result<Listing> {
     Ok(Listing { spools, unpublished })
 }
 
-fn segment_of_name(name: &str) -> Option<SegmentId> {
+pub(crate) fn segment_of_name(name: &str) -> Option<SegmentId> {
     let digits = name.strip_suffix(SEGMENT_SUFFIX)?;
     let canonical = digits.len() >= 12 && digits.bytes().all(|byte| byte.is_ascii_digit());
     canonical.then(|| digits.parse().ok().map(SegmentId))?

@@ -29,9 +29,17 @@ struct Budget {
 
 /// One file in memory.
 #[derive(Debug, Clone)]
-struct MemoryFile {
+pub(crate) struct MemoryFile {
     bytes: Arc<Mutex<Vec<u8>>>,
     budget: Arc<Mutex<Budget>>,
+}
+
+impl MemoryFile {
+    /// A file of its own that stands in for one whose bytes are known.
+    pub(crate) fn holding(bytes: Vec<u8>) -> Self {
+        let used = bytes.len() as u64;
+        Self { bytes: Arc::new(Mutex::new(bytes)), budget: Arc::new(Mutex::new(Budget { used, max: used })) }
+    }
 }
 
 impl Memory {
@@ -70,7 +78,10 @@ impl Storage for Memory {
 
     fn bury(&mut self, segment: SegmentId, tombstone: &[u8; TOMBSTONE_BYTES]) -> io::Result<()> {
         self.remove_segment(segment)?;
-        self.create_segment(segment)?.write_all_at(tombstone, 0)
+        self.create_segment(segment)?.write_all_at(tombstone, 0).inspect_err(|_| {
+            // An empty file in its place would be taken for a damaged one.
+            let _ = self.remove_segment(segment);
+        })
     }
 
     fn refill(&mut self) {}
@@ -162,5 +173,12 @@ mod tests {
         let mut buffer = [0; 3];
         assert_eq!(first.read_at(&mut buffer, 99).expect("read"), 3);
         assert_eq!(buffer, [3, 4, 4]);
+    }
+
+    #[test]
+    fn a_tombstone_that_finds_no_room_leaves_no_file() {
+        let mut memory = Memory::new(100);
+        memory.bury(SegmentId(0), &[0; TOMBSTONE_BYTES]).expect_err("does not fit");
+        assert!(memory.files().is_empty());
     }
 }

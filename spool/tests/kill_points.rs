@@ -1,0 +1,328 @@
+//! Every kill point: each call by which a fixed workload changes the disk is made the one that a kill keeps from happening,
+//! one run a call. Then the next process adopts: nothing acknowledged is lost, nothing is invented, no start fails.
+//!
+//! A kill *before* call k is a kill *after* call k-1, so all calls together are all states that a kill can leave, torn single
+//! writes aside (these are cut at every byte elsewhere). What the workload reports (a delivery, an end) is a call among them:
+//! it stands for what an uploader does to the world outside.
+//!
+//! The test runs itself as the workload, under `strace --inject`. Calls are named by system call and ordinal; the workload
+//! without a manifest has one thread, so they are the same in every run. With a manifest there are several threads, whose
+//! order varies: the ordinal counts in each of them, and whoever comes to it first ends the process.
+//!
+//! `SPOOL_TEST_KILL_POINTS=all`: all of them instead of a tenth. `SPOOL_TEST_SEED` chooses the tenth again.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
+
+mod ledger;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::SystemTime;
+
+use ledger::{Ledger, NOW, append, identity, labeler, no_limits};
+use spool::{Compression, LossCause, SealReason, SealedSegment, Spool, SpoolConfig, SpoolEvent, SpoolLimits};
+
+/// Set in the environment of the process that is to be the workload: the spool root, and whether there is a manifest.
+const WORKLOAD: &str = "SPOOL_TEST_WORKLOAD";
+const WITH_MANIFEST: &str = "SPOOL_TEST_WORKLOAD_MANIFEST";
+/// System calls that change what is on disk. `openat` counts where it may make a file.
+const CALLS: &str = "write,writev,pwrite64,pwritev,pwritev2,ftruncate,truncate,fallocate,rename,renameat,renameat2,unlink,\
+                     unlinkat,rmdir,mkdir,mkdirat,openat,fsync,fdatasync,sync_file_range,msync";
+/// One of so many kill points is tried unless all are asked for.
+const SHARE: usize = 10;
+
+fn main() {
+    if let Ok(root) = std::env::var(WORKLOAD) {
+        return workload(Path::new(&root), std::env::var_os(WITH_MANIFEST).is_some());
+    }
+    if std::env::args().any(|argument| argument == "--list") {
+        return;
+    }
+    if let Err(why) = strace_works() {
+        println!("kill_points: SKIPPED, {why}");
+        return;
+    }
+    let all = std::env::var("SPOOL_TEST_KILL_POINTS").is_ok_and(|points| points == "all");
+    let seed = std::env::var("SPOOL_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(random_seed);
+    for with_manifest in [false, true] {
+        supervise(with_manifest, all, seed);
+    }
+}
+
+fn random_seed() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    u64::from(now.subsec_nanos())
+}
+
+fn strace_works() -> Result<(), String> {
+    let tried = Command::new("strace").args(["-o", "/dev/null", "-e", "inject=fsync:signal=KILL", "true"]).output();
+    match tried {
+        Err(error) => Err(format!("strace cannot be started: {error}")),
+        Ok(output) if !output.status.success() => {
+            Err(format!("strace may not trace: {}", String::from_utf8_lossy(&output.stderr).trim()))
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+// ---- the workload ----
+
+/// Two earlier lives' worth of everything that writes: its output is what it vouches for.
+fn workload(root: &Path, with_manifest: bool) {
+    let mut earlier = create(root, 1);
+    acknowledged(&mut earlier, 2);
+    earlier.seal(SealReason::Size, NOW).unwrap();
+    acknowledged(&mut earlier, 1);
+    earlier.refuse(2, 20, NOW).unwrap();
+    drop(earlier);
+
+    let mut spool = create(root, 2);
+    if with_manifest {
+        spool.settle_in();
+    }
+    adopt(root, &spool);
+    for records in [1, 3] {
+        acknowledged(&mut spool, records);
+    }
+    spool.seal(SealReason::Age, NOW).unwrap();
+    deliver(&mut spool);
+    acknowledged(&mut spool, 2);
+    spool.refuse(3, 30, NOW).unwrap();
+    spool.refuse(1, 10, NOW).unwrap();
+    acknowledged(&mut spool, 1);
+    spool.count_platform_drops(5, 500).unwrap();
+    // Evicts, by the limit of segments; neighbours are merged.
+    for _ in 0..5 {
+        acknowledged(&mut spool, 2);
+        spool.seal(SealReason::InvocationEnd, NOW).unwrap();
+    }
+    deliver_newest_first(&mut spool);
+    acknowledged(&mut spool, 1);
+    spool.seal(SealReason::Hour, NOW).unwrap();
+    acknowledged(&mut spool, 1);
+
+    let left = spool.roll(identity(3), NOW).unwrap();
+    drain(left);
+    acknowledged(&mut spool, 4);
+    spool.refuse(2, 20, NOW).unwrap();
+    let end = spool.next_seq().0;
+    append(&mut spool, 1, true, NOW).unwrap();
+    println!("ack {} {end} 1", spool.id());
+    spool.seal(SealReason::Shutdown, NOW).unwrap();
+    deliver(&mut spool);
+    assert!(spool.remove_if_empty().unwrap(), "an orderly end leaves nothing");
+}
+
+fn config(root: &Path) -> SpoolConfig {
+    SpoolConfig {
+        root: root.into(),
+        compression: Compression::default(),
+        line_format: 0,
+        label: labeler(),
+        limits: SpoolLimits { segments_max: 4, ..no_limits() },
+    }
+}
+
+fn create(root: &Path, life: u32) -> Spool {
+    Spool::create(config(root), identity(life), NOW).expect("no start fails")
+}
+
+fn acknowledged(spool: &mut Spool, records: u32) {
+    // Nothing is refused at the moment of the append: the numbers are those that are next.
+    append(spool, records, false, NOW).unwrap();
+    println!("ack {} {} {records}", spool.id(), spool.next_seq().0 - u64::from(records));
+}
+
+fn waiting(spool: &mut Spool) -> Vec<SpoolEvent> {
+    let mut waiting: BTreeMap<_, SpoolEvent> = BTreeMap::new();
+    for event in spool.take_events() {
+        match &event {
+            SpoolEvent::Sealed(segment) => drop(waiting.insert(segment.key(), event)),
+            SpoolEvent::Dropped(range) => drop(waiting.insert(range.key(), event)),
+            SpoolEvent::Gone(key) => drop(waiting.remove(key)),
+        }
+    }
+    waiting.into_values().collect()
+}
+
+fn deliver(spool: &mut Spool) {
+    waiting(spool).into_iter().for_each(|event| deliver_one(spool, event));
+}
+
+fn deliver_newest_first(spool: &mut Spool) {
+    waiting(spool).into_iter().rev().for_each(|event| deliver_one(spool, event));
+}
+
+fn deliver_one(spool: &mut Spool, event: SpoolEvent) {
+    let key = match event {
+        SpoolEvent::Sealed(segment) => {
+            spool.attempt_begun(&segment.key());
+            put(&segment);
+            segment.key()
+        }
+        SpoolEvent::Dropped(range) => {
+            told(&range);
+            range.key()
+        }
+        SpoolEvent::Gone(_) => return,
+    };
+    spool.remove(&key).unwrap();
+}
+
+/// The object is where it should be from here on.
+fn put(segment: &SealedSegment) {
+    Ledger::default().deliver(segment);
+    let facts = segment.facts();
+    println!("put {} {} {} {}", facts.spool, facts.first, facts.last, segment.label());
+}
+
+fn told(range: &spool::DroppedRange) {
+    println!("told {} {} {} {}", range.spool, range.first, range.last, range.cause.name());
+}
+
+fn adopt(root: &Path, own: &Spool) {
+    let found = spool::find_orphans(root, own.id()).unwrap();
+    found.orphans.into_iter().for_each(drain);
+}
+
+fn drain(orphan: spool::Orphan) {
+    let mut adopted = orphan.adopt(&labeler()).unwrap();
+    for segment in adopted.segments().to_vec() {
+        put(&segment);
+        adopted.delivered(&segment.key()).unwrap();
+    }
+    for range in adopted.dropped().to_vec() {
+        told(&range);
+        adopted.delivered(&range.key()).unwrap();
+    }
+    if let Some(end) = adopted.end() {
+        println!("end {} {}", end.spool, end.seq);
+    }
+    adopted.finish().unwrap();
+}
+
+// ---- the supervisor ----
+
+/// A kill point: a system call and how often a thread has made it before.
+type Point = (String, usize);
+
+fn supervise(with_manifest: bool, all: bool, seed: u64) {
+    let words = if with_manifest { "with a manifest" } else { "files alone" };
+    let points = kill_points(with_manifest);
+    let mut chosen: Vec<_> = points.iter().cloned().collect();
+    if !all {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        rng.shuffle(&mut chosen);
+        chosen.truncate(points.len().div_ceil(SHARE));
+    }
+    println!("kill_points ({words}): {} of {} calls, seed {seed}", chosen.len(), points.len());
+    let (mut killed, mut acknowledged, mut delivered) = (0, 0, 0);
+    for point in &chosen {
+        let (was_killed, ledger) = run(point, with_manifest);
+        // One thread makes the same calls in every run; several may come to fewer of one kind.
+        assert!(was_killed || with_manifest, "{point:?} was not reached");
+        killed += usize::from(was_killed);
+        acknowledged += ledger.acknowledged();
+        delivered += ledger.delivered();
+    }
+    println!(
+        "kill_points ({words}): {killed} kills, {acknowledged} records acknowledged, {delivered} delivered, rest declared"
+    );
+}
+
+/// What the whole workload does, by one run to its end.
+fn kill_points(with_manifest: bool) -> BTreeSet<Point> {
+    let root = tempfile::tempdir().unwrap();
+    let trace = root.path().join("trace");
+    let spools = root.path().join("spools");
+    let calls = format!("trace={CALLS}");
+    let output = start(&["-o", trace.to_str().unwrap(), "-e", &calls], &spools, with_manifest);
+    assert!(output.status.success(), "the workload runs to its end: {}", String::from_utf8_lossy(&output.stderr));
+    let mut ledger = read(&output);
+    ledger.adopt_all(&spools, identity(99).id);
+    ledger.check(&[LossCause::Refused, LossCause::Quota]);
+    let mut made: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut points = BTreeSet::new();
+    for line in std::fs::read_to_string(trace).unwrap().lines() {
+        let Some((thread, call)) = line.split_once(' ') else { continue };
+        let call = call.trim_start();
+        let Some((name, arguments)) = call.split_once('(') else { continue };
+        if name.contains(' ') || name.starts_with(['<', '+', '-']) {
+            continue;
+        }
+        let ordinal = made.entry((thread.to_owned(), name.to_owned())).or_default();
+        *ordinal += 1;
+        let changes_the_disk = match name {
+            "openat" => arguments.contains("O_CREAT"),
+            _ => true,
+        };
+        if changes_the_disk {
+            points.insert((name.to_owned(), *ordinal));
+        }
+    }
+    points
+}
+
+/// One run with a kill, and what the next process makes of it.
+fn run((call, ordinal): &Point, with_manifest: bool) -> (bool, Ledger) {
+    let root = tempfile::tempdir().unwrap();
+    let inject = format!("inject={call}:signal=KILL:when={ordinal}");
+    let trace = format!("trace={call}");
+    let output = start(&["-o", "/dev/null", "-e", &trace, "-e", &inject], root.path(), with_manifest);
+    let was_killed = output.status.signal() == Some(9) || output.status.code() == Some(128 + 9);
+    let context = format!("killed at {call} number {ordinal}, manifest: {with_manifest}");
+    assert!(
+        was_killed || output.status.success(),
+        "{context}: {:?} {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let checked = std::panic::catch_unwind(|| {
+        let mut ledger = read(&output);
+        let own = create(root.path(), 90);
+        ledger.adopt_all(root.path(), own.id());
+        ledger.check(&[LossCause::Refused, LossCause::Quota]);
+        drop(own);
+        let left = std::fs::read_dir(root.path()).unwrap().count();
+        assert_eq!(left, 1, "only the new life is left");
+        ledger
+    });
+    let ledger = checked.unwrap_or_else(|_| panic!("{context}: see above; it had said\n{}", text(&output)));
+    (was_killed, ledger)
+}
+
+fn start(options: &[&str], root: &Path, with_manifest: bool) -> Output {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq"]).args(options).arg(std::env::current_exe().unwrap()).env(WORKLOAD, root);
+    if with_manifest {
+        command.env(WITH_MANIFEST, "1");
+    }
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// What the workload vouched for before it ended.
+fn read(output: &Output) -> Ledger {
+    let mut ledger = Ledger::default();
+    for line in text(output).split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+        let words: Vec<_> = line.split(' ').collect();
+        let number = |index: usize| words[index].parse::<u64>().unwrap();
+        let id = words[1].parse().unwrap();
+        match words[0] {
+            "ack" => ledger.acknowledge(id, number(2), number(3)),
+            "put" => ledger.deliver_range(id, number(2), number(3), words[4]),
+            "told" => {
+                let cause = LossCause::ALL.into_iter().find(|cause| cause.name() == words[4]).unwrap();
+                ledger.declare_range(id, number(2), number(3), cause, false);
+            }
+            "end" => ledger.end(id, spool::Seqno(number(2))),
+            other => panic!("{other:?}"),
+        }
+    }
+    ledger
+}

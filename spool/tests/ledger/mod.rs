@@ -1,0 +1,235 @@
+//! What was acknowledged, and what became of it, by spool and number. The plain truth that spools are held against.
+//!
+//! Every line can be told from its spool and its number alone, so nothing has to be remembered to know that a delivered line
+//! is the one that was stored.
+
+#![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part of it")]
+
+pub mod writer;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use spool::{
+    Adopted, AppendError, Batch, Codec, DroppedRange, Identity, Labeler, LossCause, Meta, SealedSegment, SegmentFacts,
+    Seqno, Spool, SpoolEvent, SpoolId, SpoolLimits, find_orphans,
+};
+
+pub const NOW: i64 = 1_790_000_000_000;
+
+/// The n-th life of a test.
+pub fn identity(life: u32) -> Identity {
+    Identity { id: SpoolId::new(NOW + i64::from(life), u128::from(life)), salt_seed: u64::from(life) }
+}
+
+pub fn labeler() -> Labeler {
+    Arc::new(|facts: &SegmentFacts| {
+        format!("{}-{}-{}-{:016x}-{:?}", facts.spool, facts.first, facts.last, facts.digest, facts.mark)
+    })
+}
+
+/// Limits that leave everything to the test.
+pub fn no_limits() -> SpoolLimits {
+    SpoolLimits { bytes_max: Some(u64::MAX), keep_free_bytes: 0, ..SpoolLimits::default() }
+}
+
+/// The line of a number: 40 to 1,000 bytes that compress by half.
+pub fn line(spool: SpoolId, seq: u64) -> String {
+    let mut rng = fastrand::Rng::with_seed(seq.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let noise: String = (0..rng.usize(1..60)).map(|_| format!("{:016x}", rng.u64(..))).collect();
+    format!("{spool} {seq} {noise}\n")
+}
+
+/// Appends the next lines of a spool.
+pub fn append(spool: &mut Spool, records: u32, end: bool, now_ms: i64) -> Result<(), AppendError> {
+    let (id, first) = (spool.id(), spool.next_seq().0);
+    let lines: String = (first..first + u64::from(records)).map(|seq| line(id, seq)).collect();
+    let meta = Meta { request_id: Some("request".into()), ..Meta::default() };
+    let lines = lines.as_bytes();
+    let batch = Batch { lines, records, first_line_ms: None, body_bytes: 1, body_hash: 1, meta: &meta, end };
+    spool.append(&batch, now_ms)
+}
+
+/// The lines of an object, read by decoders that are not ours.
+pub fn decode(segment: &SealedSegment) -> String {
+    let object: Vec<u8> = segment.chunks().flat_map(|chunk| chunk.expect("an intact object")).collect();
+    assert_eq!(object.len() as u64, segment.facts().object_bytes);
+    let mut lines = String::new();
+    match segment.facts().codec {
+        Codec::None => lines = String::from_utf8(object).unwrap(),
+        Codec::Gzip => drop(flate2::read::MultiGzDecoder::new(&object[..]).read_to_string(&mut lines).unwrap()),
+        Codec::Zstd => {
+            let mut rest = &object[..];
+            while !rest.is_empty() {
+                let mut frame = ruzstd::decoding::StreamingDecoder::new(&mut rest).expect("a frame");
+                frame.read_to_string(&mut lines).expect("a whole frame");
+            }
+        }
+    }
+    lines
+}
+
+#[derive(Debug, Default)]
+pub struct Ledger {
+    spools: BTreeMap<SpoolId, Book>,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    acknowledged: BTreeSet<u64>,
+    /// By number: the object that it came in.
+    delivered: BTreeMap<u64, String>,
+    declared: BTreeMap<u64, (LossCause, bool)>,
+    /// The number that the end took, or the one behind a last line that was the end.
+    end: Option<u64>,
+}
+
+/// Runs of numbers, for people.
+impl std::fmt::Display for Book {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut objects: Vec<_> = self.delivered.values().collect();
+        objects.dedup();
+        let declared: Vec<_> = self.declared.keys().collect();
+        write!(
+            f,
+            "{} acknowledged; objects {objects:#?}; declared {declared:?}; end {:?}",
+            self.acknowledged.len(),
+            self.end
+        )
+    }
+}
+
+impl Ledger {
+    pub fn acknowledge(&mut self, spool: SpoolId, first: u64, records: u64) {
+        let book = self.spools.entry(spool).or_default();
+        for seq in first..first + records {
+            assert!(book.acknowledged.insert(seq), "{spool}: number {seq} was given twice");
+        }
+    }
+
+    /// Takes an object whose lines have been compared.
+    pub fn deliver_range(&mut self, spool: SpoolId, first: u64, last: u64, label: &str) {
+        let book = self.spools.entry(spool).or_default();
+        for seq in first..=last {
+            let other = book.delivered.insert(seq, label.to_owned());
+            assert!(
+                other.as_deref().is_none_or(|other| other == label),
+                "{spool}: number {seq} is in {other:?} and {label}"
+            );
+        }
+        if label.ends_with("End") {
+            book.end = Some(last + 1);
+        }
+    }
+
+    pub fn deliver(&mut self, segment: &SealedSegment) {
+        let facts = segment.facts();
+        let expected: String = (facts.first.0..=facts.last.0).map(|seq| line(facts.spool, seq)).collect();
+        assert!(decode(segment) == expected, "{}: other lines than were stored", segment.label());
+        self.deliver_range(facts.spool, facts.first.0, facts.last.0, segment.label());
+    }
+
+    pub fn declare_range(&mut self, spool: SpoolId, first: u64, last: u64, cause: LossCause, maybe_delivered: bool) {
+        let book = self.spools.entry(spool).or_default();
+        book.declared.extend((first..=last).map(|seq| (seq, (cause, maybe_delivered))));
+    }
+
+    pub fn declare(&mut self, range: &DroppedRange) {
+        self.declare_range(range.spool, range.first.0, range.last.0, range.cause, range.maybe_delivered);
+    }
+
+    pub fn end(&mut self, spool: SpoolId, seq: Seqno) {
+        self.spools.entry(spool).or_default().end = Some(seq.0);
+    }
+
+    /// Delivers what a living spool says, in order.
+    pub fn take_events(&mut self, spool: &mut Spool) {
+        let mut waiting = BTreeMap::new();
+        for event in spool.take_events() {
+            match event {
+                SpoolEvent::Sealed(segment) => drop(waiting.insert(segment.key(), Ok(segment))),
+                SpoolEvent::Dropped(range) => drop(waiting.insert(range.key(), Err(range))),
+                SpoolEvent::Gone(key) => drop(waiting.remove(&key)),
+            }
+        }
+        for (key, object) in waiting {
+            match object {
+                Ok(segment) => self.deliver(&segment),
+                Err(range) => self.declare(&range),
+            }
+            // A spool that was rolled away from is adopted, which delivers the same object again.
+            if key.spool == spool.id() {
+                spool.remove(&key).expect("removed");
+            }
+        }
+    }
+
+    /// Delivers an orphan and ends it.
+    pub fn drain(&mut self, mut adopted: Adopted) {
+        let segments: Vec<_> = adopted.segments().to_vec();
+        let dropped: Vec<_> = adopted.dropped().to_vec();
+        for segment in segments {
+            self.deliver(&segment);
+            adopted.delivered(&segment.key()).expect("removed");
+        }
+        for range in dropped {
+            self.declare(&range);
+            adopted.delivered(&range.key()).expect("removed");
+        }
+        assert!(adopted.is_drained());
+        if let Some(end) = adopted.end() {
+            self.end(end.spool, end.seq);
+        }
+        adopted.finish().expect("removed");
+    }
+
+    /// Adopts everything below a root, as the next life would, and leaves nothing.
+    pub fn adopt_all(&mut self, root: &Path, own: SpoolId) {
+        let found = find_orphans(root, own).expect("listed");
+        assert!(found.unreadable.is_empty(), "{:?}", found.unreadable);
+        assert!(found.alive.is_empty(), "{:?}", found.alive);
+        for orphan in found.orphans {
+            self.drain(orphan.adopt(&labeler()).expect("a version that we know"));
+        }
+    }
+
+    /// Every acknowledged number is delivered, or declared by one of these causes; nothing is invented; no number is missing
+    /// up to the end.
+    #[track_caller]
+    pub fn check(&self, causes: &[LossCause]) {
+        for (spool, book) in &self.spools {
+            let known = |seq: u64| book.delivered.contains_key(&seq) || book.declared.contains_key(&seq);
+            for seq in &book.acknowledged {
+                assert!(known(*seq), "{spool}: acknowledged number {seq} is lost silently; {book}");
+            }
+            for (seq, (cause, maybe_delivered)) in &book.declared {
+                assert!(causes.contains(cause), "{spool}: number {seq} is declared lost by {cause:?}");
+                let twice = book.delivered.contains_key(seq) && !maybe_delivered;
+                assert!(!twice, "{spool}: number {seq} is delivered and declared lost");
+            }
+            let last = book.delivered.keys().chain(book.declared.keys()).max().map_or(0, |last| last + 1);
+            for seq in 0..last {
+                assert!(known(seq), "{spool}: nobody tells of number {seq}; {book}");
+            }
+            if last > 0 {
+                assert_eq!(book.end, Some(last), "{spool}: its end");
+            }
+        }
+    }
+
+    pub fn acknowledged(&self) -> usize {
+        self.spools.values().map(|book| book.acknowledged.len()).sum()
+    }
+
+    pub fn delivered(&self) -> usize {
+        self.spools.values().map(|book| book.delivered.len()).sum()
+    }
+
+    /// Numbers declared lost by a cause.
+    pub fn declared(&self, cause: LossCause) -> usize {
+        let of_cause = |book: &Book| book.declared.values().filter(|(own, _)| *own == cause).count();
+        self.spools.values().map(of_cause).sum()
+    }
+}

@@ -1,0 +1,134 @@
+//! One process that writes a spool as the extension does: what cannot be stored takes its numbers, a place that fails is
+//! left for a new one or for memory.
+
+use std::path::{Path, PathBuf};
+
+use spool::{AppendError, Compression, Orphan, SealReason, Spool, SpoolConfig, SpoolLimits};
+
+use super::{Ledger, NOW, append, identity, labeler};
+
+pub struct Writer {
+    pub spool: Spool,
+    pub ledger: Ledger,
+    pub now_ms: i64,
+    /// Records that were refused.
+    pub refused: u64,
+    /// How often the spool was left for memory.
+    pub fled: u32,
+    root: PathBuf,
+    lives: u32,
+    orphans: Vec<Orphan>,
+}
+
+impl Writer {
+    pub fn new(root: &Path, limits: SpoolLimits) -> Self {
+        let config = SpoolConfig {
+            root: root.into(),
+            compression: Compression::default(),
+            line_format: 0,
+            label: labeler(),
+            limits,
+        };
+        let spool = Spool::create(config, identity(1), NOW).expect("made");
+        Self {
+            spool,
+            ledger: Ledger::default(),
+            now_ms: NOW,
+            refused: 0,
+            fled: 0,
+            root: root.into(),
+            lives: 1,
+            orphans: Vec::new(),
+        }
+    }
+
+    /// Acknowledges so many records, stored or not. Returns whether they are stored.
+    pub fn append(&mut self, records: u32) -> bool {
+        self.now_ms += 100;
+        for _ in 0..3 {
+            match append(&mut self.spool, records, false, self.now_ms) {
+                Ok(()) => {
+                    let first = self.spool.next_seq().0 - u64::from(records);
+                    self.ledger.acknowledge(self.spool.id(), first, u64::from(records));
+                    return true;
+                }
+                Err(AppendError::Full(_) | AppendError::TooLarge(_)) => break,
+                Err(_) => self.roll(),
+            }
+        }
+        self.refuse(records);
+        false
+    }
+
+    fn refuse(&mut self, records: u32) {
+        let records = u64::from(records);
+        let first = self.spool.next_seq().0;
+        if self.spool.refuse(records, records * 100, self.now_ms).is_err() {
+            self.roll();
+            self.spool.refuse(records, records * 100, self.now_ms).expect("a new place takes at least the loss");
+        }
+        self.refused += records;
+        let first = first.min(self.spool.next_seq().0 - records);
+        self.ledger.acknowledge(self.spool.id(), first, records);
+    }
+
+    /// `false` if there was nothing to seal, or it could not be.
+    pub fn seal(&mut self) -> bool {
+        self.spool.seal(SealReason::Size, self.now_ms).unwrap_or(false)
+    }
+
+    /// What the process does at every invocation and once a second.
+    pub fn check_place(&mut self) {
+        if self.spool.is_volatile() {
+            let next = identity(self.lives + 1);
+            if let Ok(orphan) = self.spool.roll(next, self.now_ms) {
+                self.lives += 1;
+                self.orphans.push(orphan);
+            }
+        } else if !self.spool.is_in_place() {
+            self.roll();
+        }
+    }
+
+    fn roll(&mut self) {
+        self.lives += 1;
+        let next = identity(self.lives);
+        let orphan = match self.spool.roll(next, self.now_ms) {
+            Ok(orphan) => orphan,
+            Err(_) => {
+                self.fled += 1;
+                self.spool.roll_into_memory(next, self.now_ms).expect("memory")
+            }
+        };
+        self.orphans.push(orphan);
+    }
+
+    /// Writes files that somebody removed anew, as far as possible: what beside the appends makes them durable again.
+    pub fn rescue(&mut self) {
+        for orphan in &mut self.orphans {
+            // What cannot be written is held by its descriptor.
+            let _ = orphan.rescue(&self.root);
+        }
+    }
+
+    pub fn deliver(&mut self) {
+        self.ledger.take_events(&mut self.spool);
+    }
+
+    /// Delivers what was left behind by a roll.
+    pub fn deliver_orphans(&mut self) {
+        self.rescue();
+        for orphan in self.orphans.drain(..) {
+            self.ledger.drain(orphan.adopt(&labeler()).expect("our own version"));
+        }
+    }
+
+    /// Dies as by SIGKILL: what it holds is only what is on disk. The next life delivers it.
+    pub fn die(self) -> Ledger {
+        let Self { spool, mut ledger, orphans, root, lives, .. } = self;
+        assert!(!spool.is_volatile(), "memory dies with its process");
+        drop((spool, orphans));
+        ledger.adopt_all(&root, identity(lives + 1).id);
+        ledger
+    }
+}

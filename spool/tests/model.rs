@@ -1,0 +1,64 @@
+//! Random stories in lockstep with a plain model: everything that was acknowledged is delivered once or declared, nothing is
+//! invented, numbers have no holes.
+//!
+//! `SPOOL_TEST_CASES` is the number of stories, `SPOOL_TEST_SEED` replays one.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
+
+mod model_world;
+
+use spool::Compression;
+
+use model_world::process::Process;
+use model_world::story::Story;
+use model_world::{COMPRESSIONS, number};
+
+/// Seeds that have failed once.
+const PAST_FAILURES: &[u64] = &[20_260_037, 1_020_260_135, 1_020_260_239, 2_020_260_025, 3_020_260_082, 3_020_260_251];
+const CASES_DEFAULT: u64 = 3_000;
+
+fn run(compression: Compression, story: &Story) {
+    let root = model_world::scratch();
+    let mut process = Process::begin(root.path().join("spools"), compression, story);
+    for op in &story.ops {
+        process.step(*op);
+    }
+    process.finish();
+}
+
+fn stories(index: usize) {
+    let (name, compression) = COMPRESSIONS[index];
+    let every = COMPRESSIONS.len() as u64;
+    let seeds: Vec<u64> = match number("SPOOL_TEST_SEED") {
+        Some(seed) => vec![seed],
+        None => {
+            let cases = number("SPOOL_TEST_CASES").unwrap_or(CASES_DEFAULT);
+            let first = 20_260_000 + index as u64 * 1_000_000_000;
+            PAST_FAILURES.iter().copied().chain(first..first + cases / every).collect()
+        }
+    };
+    println!("{name}: {} stories, seeds {:?} to {:?}", seeds.len(), seeds.first(), seeds.last());
+    for seed in seeds {
+        Story::of(seed).tell(|story| run(compression, story));
+    }
+}
+
+#[test]
+fn every_story_is_remembered_with_zstd() {
+    stories(0);
+}
+
+#[test]
+fn every_story_is_remembered_with_zstd_in_many_frames() {
+    stories(1);
+}
+
+#[test]
+fn every_story_is_remembered_with_gzip() {
+    stories(2);
+}
+
+#[test]
+fn every_story_is_remembered_without_compression() {
+    stories(3);
+}
