@@ -16,6 +16,8 @@ mod plan;
 mod progress;
 mod report;
 mod run;
+mod session;
+mod stage;
 mod stop;
 
 use std::io::{self, ErrorKind, Write};

@@ -1,63 +1,25 @@
-//! Runs the plan: S3 server, Lambda environment, extension and function, from Init to SHUTDOWN.
+//! Runs the plan, from Init to SHUTDOWN.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{error, fmt, fs, io};
+use std::{error, fmt, io};
 
 use sandbox::oracle::{self, DeliveredObject, Verdict};
-use sandbox::s3::{Fault, S3Server, StoredObject};
-use sandbox::{Category, Entry, Fate, Function, Invocation, InvocationHandle, Ledger, Payload, Sandbox, Shutdown};
-use sandbox::{ShutdownReason, StartError, Work};
+use sandbox::s3::{Fault, StoredObject};
+use sandbox::{Category, Entry, Fate, Invocation, InvocationHandle, Ledger, Payload, ShutdownReason, StartError, Work};
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::arguments::Arguments;
 use crate::plan::{self, Step};
 use crate::progress::Progress;
 use crate::report::text::{count, counted};
+use crate::session::{Seen, Session, matters};
+use crate::stage::{BUCKET, Stage};
 
-/// The bucket.
-pub const BUCKET: &str = "logs";
-const FUNCTION_NAME: &str = "demo";
 /// What the extension ships by default.
 const SHIPPED: &[Category] = &[Category::Platform, Category::Function];
-/// Room for a runtime that starts slowly: after a kill its start is part of the invocation.
-const FUNCTION_TIMEOUT: Duration = Duration::from_secs(15);
 /// A function that logs nothing is killed this long after it began.
 const KILL_AT_THE_LATEST: Duration = Duration::from_millis(300);
-
-/// Everything that is left of a run.
-pub struct Session {
-    /// What was said, and what became of it.
-    pub ledger: Ledger,
-    /// What lies in the bucket.
-    pub objects: Vec<StoredObject>,
-    /// What the one says of the other.
-    pub verdict: Verdict,
-    /// Every invocation, in order.
-    pub invocations: Vec<Seen>,
-    /// From the start of the extension's process to its first `next`, of each life.
-    pub start_ups: Vec<Duration>,
-    /// `VmHWM` of the extension, the most of all lives.
-    pub peak_rss_kib: u64,
-    /// What the extension wrote to stderr.
-    pub extension_output: Vec<String>,
-    /// How the environment ended.
-    pub shutdown: Shutdown,
-    /// Spool directories that are still in `/tmp`.
-    pub spools_left: usize,
-}
-
-/// An invocation and the weather it ran in.
-pub struct Seen {
-    /// What the platform saw of it.
-    pub invocation: Invocation,
-    /// Whether S3 was down.
-    pub in_outage: bool,
-    /// Whether the extension was killed in it.
-    pub killed: bool,
-}
 
 /// Why a run could not be brought to its end.
 #[derive(Debug)]
@@ -79,7 +41,10 @@ impl fmt::Display for RunError {
                 for entry in ledger.of_kind("function") {
                     write!(f, "\n  function: {}", entry.event.record)?;
                 }
-                extension_output.iter().try_for_each(|line| write!(f, "\n  extension: {line}"))
+                extension_output
+                    .iter()
+                    .filter(|line| matters(line))
+                    .try_for_each(|line| write!(f, "\n  extension: {line}"))
             }
             Self::Start(error) => error.fmt(f),
             Self::Keep(directory, error) => write!(f, "--keep {}: {error}", directory.display()),
@@ -123,76 +88,6 @@ pub async fn run(arguments: &Arguments, extension: &Path) -> Result<Session, Run
         stage.keep_objects(&session.objects, directory).map_err(|error| RunError::Keep(directory.clone(), error))?;
     }
     Ok(session)
-}
-
-/// What a run takes place on. The environment goes first when it is dropped, the directory last.
-struct Stage {
-    sandbox: Sandbox,
-    s3: S3Server,
-    directory: TempDir,
-}
-
-impl Stage {
-    async fn set(arguments: &Arguments, extension: &Path) -> Result<Self, RunError> {
-        let directory = tempfile::Builder::new().prefix("logspool-demo-").tempdir()?;
-        fs::create_dir(tmp(&directory))?;
-        let s3 = S3Server::start(bucket_root(&directory)).await?;
-        s3.create_bucket(BUCKET)?;
-        let function = arguments.function.as_ref().map_or_else(Function::built_in, shell);
-        let sandbox = Sandbox::builder()
-            .extension(extension)
-            .function(function)
-            .function_name(FUNCTION_NAME)
-            .function_timeout(FUNCTION_TIMEOUT)
-            .region(s3.region())
-            .tmp(tmp(&directory))
-            .extension_env("LOGSPOOL_DESTINATION", format!("s3://{BUCKET}"))
-            .extension_env("LOGSPOOL_DIR", spool_root(&directory).display().to_string())
-            .extension_env("LOGSPOOL_LOG", "info")
-            .extension_env("AWS_ENDPOINT_URL_S3", s3.endpoint())
-            .extension_env("AWS_ACCESS_KEY_ID", s3.access_key_id())
-            .extension_env("AWS_SECRET_ACCESS_KEY", s3.secret_access_key())
-            .start()
-            .await?;
-        Ok(Self { sandbox, s3, directory })
-    }
-
-    fn spools_left(&self) -> io::Result<usize> {
-        match spool_root(&self.directory).read_dir() {
-            Ok(spools) => Ok(spools.count()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Copies the objects to a directory of their own, in the folders of their keys.
-    fn keep_objects(&self, objects: &[StoredObject], directory: &Path) -> io::Result<()> {
-        let bucket = bucket_root(&self.directory).join(BUCKET);
-        fs::create_dir_all(directory)?;
-        for object in objects {
-            let place = directory.join(object.path.strip_prefix(&bucket).map_err(io::Error::other)?);
-            fs::create_dir_all(place.parent().unwrap_or(directory))?;
-            fs::copy(&object.path, place)?;
-        }
-        Ok(())
-    }
-}
-
-fn tmp(directory: &TempDir) -> PathBuf {
-    directory.path().join("tmp")
-}
-
-fn spool_root(directory: &TempDir) -> PathBuf {
-    tmp(directory).join(".logspool")
-}
-
-fn bucket_root(directory: &TempDir) -> PathBuf {
-    directory.path().join("s3")
-}
-
-/// A shell, so that quotes and variables mean what they do everywhere.
-fn shell(command: &OsString) -> Function {
-    Function::command([OsString::from("sh"), OsString::from("-c"), command.clone()])
 }
 
 /// A run while it goes on.

@@ -121,11 +121,28 @@ pub async fn pause(ms: u64) {
 pub mod wire;
 
 impl World {
-    /// Why each object was sealed, in the order of their numbers; of the one spool that there is.
-    pub fn seals(&self) -> Vec<String> {
+    /// Ends a life, lets later ones deliver what a busy machine has left of it, and checks that everything arrived.
+    pub async fn end(&self, sandbox: &Sandbox) -> Verdict {
+        sandbox.shutdown(ShutdownReason::Spindown).await;
+        let mut ledgers = vec![sandbox.ledger()];
+        ledgers.extend(self.heal().await);
+        let verdict = self.verdict(&ledgers);
+        assert_whole(&verdict);
+        verdict
+    }
+
+    /// The objects of the oldest spool, in the order of their numbers.
+    pub fn objects_of_first_life(&self) -> Vec<StoredObject> {
         let mut objects = self.objects();
         objects.sort_by(|a, b| file_name(&a.key).cmp(file_name(&b.key)));
-        objects.iter().map(|object| object.metadata["logspool-seal"].clone()).collect()
+        let spool = |object: &StoredObject| file_name(&object.key).split('-').next().map(str::to_owned);
+        let first = objects.first().and_then(spool);
+        objects.into_iter().filter(|object| spool(object) == first).collect()
+    }
+
+    /// Why each of them was sealed.
+    pub fn seals(&self) -> Vec<String> {
+        self.objects_of_first_life().iter().map(|object| object.metadata["logspool-seal"].clone()).collect()
     }
 
     /// Uploads that the store has seen so far, whatever became of them.

@@ -110,7 +110,8 @@ impl Account {
         };
         rows.push(("never handed over", self.never_handed_over, meaning.into()));
         if self.dropped > 0 {
-            let meaning = "given up by the platform, which says so in a line of its own: the function logged too fast";
+            let meaning =
+                "given up by the platform, as it says in a line: one body was still under way when the next was due";
             rows.push(("dropped", self.dropped, meaning.into()));
         }
         rows.extend([

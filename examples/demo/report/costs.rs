@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use sandbox::Outcome;
+
 use super::text::{bytes, count, duration, hanging};
-use crate::run::{Seen, Session};
+use crate::session::{Seen, Session};
 
 /// As wide as the names of the account, so that both columns of numbers begin at the same place.
 const NAME_WIDTH: usize = 18;
@@ -92,9 +94,11 @@ struct Held {
 }
 
 impl Held {
-    /// A killed extension does not hold anything.
+    /// Where the environment was reset there was no extension that could have held it.
     fn of<'a>(seen: impl Iterator<Item = &'a Seen>) -> Self {
-        Self::new(seen.filter(|seen| !seen.killed).map(|seen| seen.invocation.extension_held))
+        Self::new(
+            seen.map(|seen| &seen.invocation).filter(|it| it.outcome == Outcome::Success).map(|it| it.extension_held),
+        )
     }
 
     fn new(held: impl Iterator<Item = Duration>) -> Self {

@@ -43,7 +43,8 @@ impl Life {
 /// The table of all lives with a row of totals.
 pub fn render(lives: &[Life], width: usize) -> String {
     let total = Cells::total(lives);
-    let columns = Columns::fitting(lives, &total, width);
+    let objects = counted(lives.iter().map(|life| life.objects.len()).sum(), "object");
+    let columns = Columns::fitting(lives, &total, &objects, width);
     let share = (ROWS_MAX / lives.len().max(1)).max(ROWS_OF_LIFE_MIN);
     let mut table = columns.line("", &Cells::HEAD.map(str::to_owned));
     let shown = elided(lives, LIVES_MAX);
@@ -56,8 +57,7 @@ pub fn render(lives: &[Life], width: usize) -> String {
     for (index, life) in shown.tail() {
         columns.life(&mut table, index, life, share);
     }
-    let objects = lives.iter().map(|life| life.objects.len()).sum();
-    table + &columns.line(&counted(objects, "object"), &total.0)
+    table + &columns.line(&objects, &total.0)
 }
 
 /// The cells of a row behind its name.
@@ -89,7 +89,7 @@ struct Columns {
 }
 
 impl Columns {
-    fn fitting(lives: &[Life], total: &Cells, width: usize) -> Self {
+    fn fitting(lives: &[Life], total: &Cells, objects: &str, width: usize) -> Self {
         let mut cells = Cells::HEAD.map(str::len);
         let rows = lives.iter().flat_map(|life| &life.objects).map(Cells::of);
         for Cells(row) in rows.chain([total.clone()]) {
@@ -100,7 +100,7 @@ impl Columns {
         let room = width.saturating_sub(cells.iter().map(|cell| cell + GAP.len()).sum());
         let name = |object: &Object| INDENT + object.name(room.saturating_sub(INDENT)).chars().count();
         let names = lives.iter().flat_map(|life| &life.objects).map(name);
-        Self { name: names.max().unwrap_or_default(), cells }
+        Self { name: names.max().unwrap_or_default().max(objects.len()), cells }
     }
 
     fn life(&self, table: &mut String, index: usize, life: &Life, share: usize) {
@@ -210,6 +210,8 @@ mod tests {
         let mut lost = life(1, 1);
         lost.summary.ended = false;
         assert!(render(&[lost], 80).contains("lines 0..=0, NO END"));
-        assert!(render(&[], 80).starts_with(""), "no objects, no panic");
+        let nothing = render(&[], 80);
+        let ends: Vec<_> = nothing.lines().filter_map(|line| line.find("  0.0x").or(line.find(" ratio"))).collect();
+        assert!(ends.len() == 2 && ends[0] == ends[1], "{nothing}");
     }
 }

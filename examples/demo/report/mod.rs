@@ -2,31 +2,30 @@
 
 mod account;
 mod costs;
+mod example;
 mod findings;
+mod further;
 mod lives;
 mod object;
 pub mod text;
 
-use std::path::{Path, PathBuf};
-
 use console::{Term, style, truncate_str};
 
 use crate::arguments::Arguments;
-use crate::run::{BUCKET, Session};
+use crate::session::{Session, matters};
+use crate::stage::BUCKET;
 use account::Account;
 use costs::Costs;
+use further::Further;
 use lives::Life;
 use object::Object;
-use text::{counted, hanging, wrapped};
+use text::{count, counted, hanging, wrapped};
 
 /// Without a terminal: what a log or a mail takes without wrapping.
 const WIDTH_WITHOUT_TERMINAL: usize = 100;
 /// Narrower than this the table would not fit, wider than this no eye follows a row.
 const WIDTHS: std::ops::RangeInclusive<usize> = 80..=150;
 const NAMES: &str = "named hour=HH/<life>-<first>-<last>-<crc64>.ndjson.zst; -end closes a life.";
-const EXAMPLE_LINES: usize = 3;
-/// Some 140 of them are time, type, number and request; the words of the function come behind.
-const EXAMPLE_CHARACTERS: usize = 225;
 /// Lines of the extension shown: it says little, unless something is very wrong.
 const SAID_MAX: usize = 8;
 
@@ -47,8 +46,7 @@ pub struct Report {
     failed: Vec<String>,
     said: Vec<String>,
     findings: Vec<String>,
-    next: Vec<(String, &'static str)>,
-    kept: Option<PathBuf>,
+    further: Further,
 }
 
 impl Report {
@@ -65,8 +63,7 @@ impl Report {
             costs: Costs::new(&session),
             failed: failures(&session),
             said: said(&session.extension_output),
-            next: next(arguments),
-            kept: arguments.keep.clone(),
+            further: Further::new(arguments),
             account,
             lives,
         }
@@ -87,7 +84,7 @@ impl Report {
             list("Invocations that failed", &self.failed, width),
             list("What the extension said", &self.said, width),
             self.verdict(width),
-            self.further(width),
+            self.further.render(width),
         ];
         let sections = sections.into_iter().filter(|section| !section.is_empty());
         format!("\n{}\n", sections.collect::<Vec<_>>().join("\n"))
@@ -100,12 +97,14 @@ impl Report {
 
     fn objects(&self, width: usize) -> String {
         let folder = self.example.as_ref().map_or("", Object::day_folder);
-        let mut text =
-            hanging("", &format!("In s3://{BUCKET}/{folder}, {NAMES}"), width) + &lives::render(&self.lives, width);
+        let place = format!("In s3://{BUCKET}/{folder}, {NAMES}");
+        let mut text = hanging("", &place, width) + &lives::render(&self.lives, width);
         if self.own_lines > 0 {
-            let own = counted(self.own_lines, "line");
-            text +=
-                &hanging("", &format!("{own} of the total: ends of lives, written by the extension itself."), width);
+            let own = format!(
+                "Lines of the extension itself among them, at the end of each life: {}.",
+                count(self.own_lines)
+            );
+            text += &hanging("", &own, width);
         }
         text
     }
@@ -114,7 +113,7 @@ impl Report {
         const TITLE: &str = "Lines of ";
         let Some(object) = &self.example else { return String::new() };
         let title = format!("{TITLE}{}", object.name(width - TITLE.len()));
-        example_lines(&object.text).into_iter().fold(heading(&title), |text, line| text + &cut(line, width))
+        heading(&title) + &example::render(&object.text, width)
     }
 
     fn verdict(&self, width: usize) -> String {
@@ -124,41 +123,8 @@ impl Report {
         }
         let title = style("This must not be:").red().bold();
         let findings = self.findings.iter().flat_map(|finding| finding.lines());
-        findings.fold(format!("{title}\n"), |text, finding| text + &hanging("  ", finding, width))
+        findings.fold(format!("{title}\n"), |text, line| text + &indented(line, width))
     }
-
-    fn further(&self, width: usize) -> String {
-        let mut text = String::new();
-        if let Some(directory) = &self.kept {
-            text += &format!("{}\n", read_command(directory));
-        }
-        if !self.next.is_empty() {
-            text += "Try next: cargo run --release --example demo --\n";
-            for (option, meaning) in &self.next {
-                text += &hanging(&format!("  {option:26}"), meaning, width);
-            }
-        }
-        text
-    }
-}
-
-/// From the beginning of an invocation on, if there is one: what comes before it belongs to another.
-fn example_lines(text: &str) -> Vec<&str> {
-    let start = text.lines().position(|line| line.contains(r#""type":"platform.start""#));
-    text.lines().skip(start.unwrap_or_default()).take(EXAMPLE_LINES).collect()
-}
-
-/// The beginning of a line, in as many rows as it takes.
-fn cut(line: &str, width: usize) -> String {
-    let mut rest = &*truncate_str(line, EXAMPLE_CHARACTERS, "…");
-    let mut rows = String::new();
-    while !rest.is_empty() {
-        let row = truncate_str(rest, width - 4, "").len().max(1);
-        let (row, further) = rest.split_at(row);
-        rows += &format!("{}{row}\n", if rows.is_empty() { "  " } else { "    " });
-        rest = further;
-    }
-    rows
 }
 
 fn heading(text: &str) -> String {
@@ -175,6 +141,13 @@ fn list(title: &str, items: &[String], width: usize) -> String {
 fn wrapped_item(item: &str, width: usize) -> String {
     let lines = wrapped(item, width - 4);
     lines.iter().enumerate().map(|(at, line)| format!("{}{line}\n", if at == 0 { "  " } else { "    " })).collect()
+}
+
+/// A line of the oracle, which indents its examples. Those can be one long word.
+fn indented(line: &str, width: usize) -> String {
+    let indent = 2 + line.len() - line.trim_start().len();
+    let rows = wrapped(line, width - indent).into_iter();
+    rows.map(|row| format!("{:indent$}{}\n", "", truncate_str(&row, width - indent, "…"))).collect()
 }
 
 fn title(session: &Session) -> String {
@@ -201,8 +174,7 @@ fn failures(session: &Session) -> Vec<String> {
 
 /// What it says by default: warnings and errors.
 fn said(output: &[String]) -> Vec<String> {
-    let is_default = |line: &&String| !line.starts_with("logspool INFO") && !line.starts_with("logspool DEBUG");
-    shortened(output.iter().filter(is_default).cloned().collect())
+    shortened(output.iter().filter(|line| matters(line)).cloned().collect())
 }
 
 fn shortened(mut lines: Vec<String>) -> Vec<String> {
@@ -212,29 +184,4 @@ fn shortened(mut lines: Vec<String>) -> Vec<String> {
         lines.push(format!("… and {hidden} more"));
     }
     lines
-}
-
-/// Options that were not used.
-fn next(arguments: &Arguments) -> Vec<(String, &'static str)> {
-    let mut next = Vec::new();
-    let mut offer = |unused: bool, option: &str, meaning| {
-        if unused {
-            next.push((option.to_owned(), meaning));
-        }
-    };
-    let (outage, kill) = (arguments.outage, arguments.kill);
-    offer(!(outage && kill), "--outage --kill", "S3 down for the middle third, SIGKILL in the middle of it");
-    offer(
-        arguments.function.is_none(),
-        "--function 'CMD …'",
-        "your own function: anything that speaks the Runtime API",
-    );
-    offer(arguments.invocations < 200, "--invocations 200", "a longer run");
-    offer(arguments.keep.is_none(), "--keep DIR", "keep the objects and look into them");
-    next
-}
-
-fn read_command(directory: &Path) -> String {
-    let directory = directory.display();
-    format!("The objects are in {directory}: zstd -dcq $(find {directory} -name '*.zst' | sort)")
 }

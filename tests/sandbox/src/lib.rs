@@ -37,10 +37,12 @@ mod function;
 mod ledger;
 pub mod oracle;
 mod process;
+mod roles;
 pub mod s3;
 mod sandbox;
 mod settings;
 mod telemetry;
+mod undertaker;
 mod variables;
 
 pub use api::ApiCall;

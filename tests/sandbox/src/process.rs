@@ -1,9 +1,8 @@
 //! Processes of the environment: each leads a group of its own, and no group outlives the sandbox.
 //!
 //! A group is signalled as a whole, so that a shell or a supervisor in front of the real program makes no difference.
-//! [`Groups`] knows every living group. When the sandbox goes, however it goes, it kills them without the help of the
-//! async runtime: SIGKILL also ends what SIGSTOP holds. (Should the whole program be killed, the kernel sends SIGHUP
-//! and SIGCONT to the stopped orphaned groups, and the running ones lose their API.)
+//! [`Groups`] knows every living group. When the sandbox goes, it kills them without the help of the async runtime:
+//! SIGKILL also ends what SIGSTOP holds. Should the whole program be killed, the [`Undertaker`] does.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -21,6 +20,7 @@ use tokio::process::Child;
 use tokio::sync::watch;
 
 use crate::capture::{Capture, Sink};
+use crate::undertaker::Undertaker;
 
 /// Interval at which the peak of memory is read; what grows after the last reading is not seen.
 const MEMORY_READING: Duration = Duration::from_millis(20);
@@ -185,17 +185,21 @@ fn read_peak_rss_kib(pid: Pid) -> Option<u64> {
 }
 
 /// The living process groups of one sandbox.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Groups(Arc<Mutex<Living>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Living {
     groups: Vec<Pid>,
-    /// Set when the sandbox goes: a process that starts after that dies at once.
-    closed: bool,
+    /// `None` when the sandbox goes: a process that starts after that dies at once.
+    undertaker: Option<Undertaker>,
 }
 
 impl Groups {
+    pub(crate) fn new(undertaker: Undertaker) -> Self {
+        Self(Arc::new(Mutex::new(Living { groups: Vec::new(), undertaker: Some(undertaker) })))
+    }
+
     fn living<T>(&self, f: impl FnOnce(&mut Living) -> T) -> T {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -203,22 +207,25 @@ impl Groups {
     fn add(&self, group: Pid) {
         self.living(|living| {
             living.groups.push(group);
-            if living.closed {
-                send(group, Signal::KILL);
+            match &mut living.undertaker {
+                Some(undertaker) => undertaker.watch(group),
+                None => send(group, Signal::KILL),
             }
         });
     }
 
     fn remove(&self, group: Pid) {
-        self.living(|living| living.groups.retain(|&other| other != group));
+        self.living(|living| {
+            living.groups.retain(|&other| other != group);
+            if let Some(undertaker) = &mut living.undertaker {
+                undertaker.forget(group);
+            }
+        });
     }
 
     /// Kills everything that lives or will be started, and waits until the leaders are dead. Blocks; for `Drop`.
     pub(crate) fn kill_all(&self) {
-        let groups = self.living(|living| {
-            living.closed = true;
-            living.groups.clone()
-        });
+        let (groups, undertaker) = self.living(|living| (living.groups.clone(), living.undertaker.take()));
         for &group in &groups {
             send(group, Signal::KILL);
         }
@@ -226,6 +233,7 @@ impl Groups {
         while !groups.iter().all(|&group| is_dead(group)) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(1));
         }
+        drop(undertaker);
     }
 }
 

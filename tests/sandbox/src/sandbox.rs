@@ -22,6 +22,7 @@ use crate::ledger::Ledger;
 use crate::process::{Groups, Process};
 use crate::settings::{SandboxBuilder, Settings};
 use crate::telemetry::{Subscription, Telemetry};
+use crate::undertaker::Undertaker;
 
 /// Payload of an invocation.
 #[derive(Debug, Clone)]
@@ -47,7 +48,8 @@ impl From<Work> for Payload {
 
 /// A running local Lambda execution environment.
 ///
-/// Dropping it kills its processes and removes what it made; a failed test leaves nothing behind.
+/// Dropping it kills its processes and removes what it made; a failed test leaves nothing behind, and neither does one
+/// that was killed.
 #[derive(Debug)]
 pub struct Sandbox {
     orders: mpsc::UnboundedSender<Order>,
@@ -55,7 +57,6 @@ pub struct Sandbox {
     journal: Journal,
     vitals: Vitals,
     tmp: Tmp,
-    // Last: everything is dead before `Drop` of the fields begins.
     groups: Groups,
     tasks: Vec<AbortHandle>,
 }
@@ -71,6 +72,14 @@ impl Tmp {
         match given {
             Some(path) => Ok(Self::Given(path.canonicalize()?)),
             None => tempfile::Builder::new().prefix("sandbox-").tempdir().map(Self::Own),
+        }
+    }
+
+    /// The directory if it goes with the sandbox.
+    fn own(&self) -> Option<&Path> {
+        match self {
+            Self::Own(directory) => Some(directory.path()),
+            Self::Given(_) => None,
         }
     }
 
@@ -103,7 +112,8 @@ impl Sandbox {
         let (listener, address) = api::bind().await?;
         let telemetry = Telemetry::new(settings.delivery);
         let board = Board::new(State::new(settings.extension.is_some()));
-        let (journal, vitals, groups) = (Journal::default(), Vitals::new(), Groups::default());
+        let groups = Groups::new(Undertaker::hire(tmp.own())?);
+        let (journal, vitals) = (Journal::default(), Vitals::new());
         let api = Api {
             settings: Arc::clone(&settings),
             board: board.clone(),

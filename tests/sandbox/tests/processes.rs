@@ -85,6 +85,25 @@ async fn descendants_of_the_function_die_with_its_process() {
     eventually(|| is_dead(descendant)).await;
 }
 
+#[tokio::test]
+async fn a_killed_host_leaves_nothing_behind() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("estate");
+    let script = Script { stubborn: true, ..Script::default() };
+    let mut host = scripted::host(&scripted::extension_in(directory.path()), &script, &file);
+    eventually(|| file.exists()).await;
+    host.kill().expect("it runs");
+    host.wait().expect("it was killed");
+
+    let estate = std::fs::read_to_string(&file).expect("readable");
+    let lines: Vec<&str> = estate.lines().collect();
+    for pid in &lines[..2] {
+        let pid = pid.parse().expect("a process id");
+        eventually(|| is_dead(pid)).await;
+    }
+    eventually(|| !Path::new(lines[2]).exists()).await;
+}
+
 async fn read_pid(file: &Path) -> u32 {
     eventually(|| file.exists()).await;
     std::fs::read_to_string(file).expect("readable").trim().parse().expect("a process id")

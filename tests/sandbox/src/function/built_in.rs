@@ -9,9 +9,6 @@ use serde_json::{Value, json};
 
 use super::lines::Lines;
 
-/// Set in the environment of a process that is to become the built-in function.
-pub(super) const SWITCH: &str = "SANDBOX_BUILT_IN_FUNCTION";
-
 /// What one invocation of the built-in function does: first it writes, then it sleeps, then it ends.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(default)]
@@ -52,19 +49,8 @@ pub enum Fail {
     Timeout,
 }
 
-/// Runs before `main` of every program that links this crate, and takes over in processes started as the function.
-///
-/// Before `main` the standard library promises less (its documentation of `std` names stdio and the runtime's set-up as
-/// open points). On Linux with `.init_array`, what is used here works: environment, heap, threads, stdio. The one
-/// difference met is SIGPIPE, which is not yet ignored: it ends a function whose output nobody reads, which is welcome.
-#[ctor::ctor(unsafe)]
-fn become_the_function() {
-    if std::env::var_os(SWITCH).is_some() {
-        run();
-    }
-}
-
-fn run() -> ! {
+/// The function's own program.
+pub(crate) fn run() -> ! {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(lambda_runtime::run(service_fn(handle))),

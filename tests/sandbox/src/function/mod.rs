@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub(crate) use built_in::run as run_built_in;
 pub use built_in::{Fail, Work};
 
 use crate::process::Program;
+use crate::roles;
 
 /// How the function's process is started.
 #[derive(Debug, Clone)]
@@ -63,15 +65,14 @@ impl Function {
     pub(crate) fn variables(&self) -> BTreeMap<String, String> {
         let mut variables = self.variables.clone();
         if matches!(self.command, Command::BuiltIn) {
-            variables.insert(built_in::SWITCH.to_owned(), "1".to_owned());
+            variables.insert(roles::ROLE.to_owned(), roles::FUNCTION.to_owned());
         }
         variables
     }
 
     pub(crate) fn program(&self, variables: BTreeMap<String, String>) -> Program {
         let (path, arguments) = match &self.command {
-            // Also right when the file was replaced by a new build since this process began.
-            Command::BuiltIn => (PathBuf::from("/proc/self/exe"), Vec::new()),
+            Command::BuiltIn => (PathBuf::from(roles::PROGRAM), Vec::new()),
             Command::Command { program, arguments } => (program.clone(), arguments.clone()),
         };
         Program { path, arguments, variables, current_dir: self.current_dir.clone() }

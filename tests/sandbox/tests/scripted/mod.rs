@@ -20,6 +20,7 @@ use tempfile::TempDir;
 
 const SWITCH: &str = "SCRIPTED_EXTENSION";
 const FUNCTION_SWITCH: &str = "SCRIPTED_FUNCTION";
+const HOST_SWITCH: &str = "SANDBOX_HOST";
 const NAME: &str = "scripted-extension";
 
 /// What the extension does; by default what a good one does.
@@ -49,6 +50,8 @@ pub struct Script {
     pub init_error: bool,
     /// Does not register at all and exits.
     pub exit_at_once: bool,
+    /// Goes on when the platform is gone.
+    pub stubborn: bool,
 }
 
 impl Default for Script {
@@ -67,6 +70,7 @@ impl Default for Script {
             linger_ms: 200,
             init_error: false,
             exit_at_once: false,
+            stubborn: false,
         }
     }
 }
@@ -84,8 +88,7 @@ pub fn subscription() -> Value {
 /// off: no test but its own depends on how fast this machine is.
 pub fn sandbox(script: &Script) -> (SandboxBuilder, TempDir) {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let program = directory.path().join(NAME);
-    std::os::unix::fs::symlink(std::env::current_exe().expect("this test"), &program).expect("a link");
+    let program = extension_in(directory.path());
     let script = serde_json::to_string(script).expect("plain");
     (Sandbox::builder().extension(program).extension_env(SWITCH, script).queue_rule(false), directory)
 }
@@ -135,8 +138,47 @@ fn serve_invocations() -> ! {
     }
 }
 
+/// Starts this test binary as a process that hosts a sandbox and writes to a file, line by line, what it must not leave
+/// behind: the ids of its processes and the directory that plays `/tmp`.
+pub fn host(extension: &Path, script: &Script, file: &Path) -> std::process::Child {
+    let script = serde_json::to_string(script).expect("plain");
+    std::process::Command::new(std::env::current_exe().expect("this test"))
+        .env(HOST_SWITCH, file)
+        .env("HOSTED_EXTENSION", extension)
+        .env("HOSTED_SCRIPT", script)
+        .spawn()
+        .expect("started")
+}
+
+/// A link to this test binary under the extension's name.
+pub fn extension_in(directory: &Path) -> PathBuf {
+    let program = directory.join(NAME);
+    std::os::unix::fs::symlink(std::env::current_exe().expect("this test"), &program).expect("a link");
+    program
+}
+
+fn host_a_sandbox(file: &Path) -> ! {
+    let variable = |name| std::env::var(name).expect("set by `host`");
+    let builder = Sandbox::builder()
+        .extension(variable("HOSTED_EXTENSION"))
+        .extension_env(SWITCH, variable("HOSTED_SCRIPT"))
+        .freeze(false);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let sandbox = builder.start().await.expect("Init succeeds");
+        let pids = [sandbox.extension_pid(), sandbox.function_pid()].map(|pid| pid.expect("it runs"));
+        let estate = format!("{}\n{}\n{}", pids[0], pids[1], sandbox.tmp().display());
+        let new = file.with_extension("new");
+        fs::write(&new, estate).and_then(|()| fs::rename(new, file)).expect("written");
+        std::future::pending().await
+    })
+}
+
 #[ctor::ctor(unsafe)]
 fn become_another_program() {
+    if let Some(file) = std::env::var_os(HOST_SWITCH) {
+        host_a_sandbox(Path::new(&file));
+    }
     if std::env::var_os(FUNCTION_SWITCH).is_some() {
         serve_invocations();
     }
@@ -182,6 +224,9 @@ fn register(script: &Script) -> Option<String> {
 }
 
 fn live(script: &Script, id: &str) -> i32 {
+    if script.stubborn {
+        std::panic::set_hook(Box::new(|_| thread::sleep(Duration::from_secs(3_600))));
+    }
     loop {
         let answer = request("GET /2020-01-01/extension/event/next", &[("Lambda-Extension-Identifier", id)], "");
         let event: Value = serde_json::from_str(&answer.body).unwrap_or_default();
