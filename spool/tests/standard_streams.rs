@@ -94,7 +94,7 @@ fn every_object_is_read_whole_after_a_crash_at_any_border_of_an_entry() {
                 };
                 // Processes are slow to start: they are asked at every border, not for every torn byte.
                 let objects = read_a_copy(root.path(), &life, cut, torn == 0);
-                assert_eq!(objects, usize::from(index > 0 || torn == 0 || entry.payload.len() == 0), "{compression:?}");
+                assert_eq!(objects, usize::from(index > 0 || torn == 0 || entry.payload.is_empty()), "{compression:?}");
             }
         }
     }

@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn the_last_life_tells_its_own_count() {
-        let output = ["logspool INFO a=1 Ready.", "logspool INFO records=9 held=4 Ended: Shutdown."].map(str::to_owned);
+        let summary = "logspool INFO records=9 held=4 Ended: Shutdown.";
+        let output = ["logspool INFO a=1 Ready.", summary, "logspool INFO held=9 Something else."].map(str::to_owned);
         assert_eq!(held_by_own_count(&output), Some(4));
         assert_eq!(held_by_own_count(&output[..1]), None);
     }
