@@ -12,6 +12,8 @@ use crate::telemetry::event::{EventKind, RawEvent, RecordFacts, time_ms};
 /// Something in the telemetry that decisions are made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observed {
+    /// Init is over for the platform.
+    InitReport,
     /// An invocation has begun.
     Start(RequestId),
     /// The function has finished.
@@ -115,6 +117,7 @@ impl Encoder<'_> {
                 let failed = facts.status.as_deref().is_some_and(|status| status != "success");
                 request_id().map(|request_id| Observed::RuntimeDone { request_id, failed })
             }
+            EventKind::InitReport => Some(Observed::InitReport),
             EventKind::Report => request_id().map(Observed::Report),
             EventKind::LogsDropped => {
                 let drops = &mut self.encoded.platform_drops;

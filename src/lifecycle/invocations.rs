@@ -17,6 +17,8 @@ pub struct Invocations {
     /// The function has finished; kept because that may be known before the event of the invocation is.
     done: VecDeque<RequestId>,
     begun_since_seal: u32,
+    /// Init was reported, or is over since an invocation has started.
+    initialized: bool,
     ended_since_seal: u32,
 }
 
@@ -24,7 +26,11 @@ impl Invocations {
     /// Takes what was observed.
     pub fn observe(&mut self, observed: &Observed) {
         match observed {
-            Observed::Start(request_id) => remember(&mut self.open, request_id),
+            Observed::InitReport => self.initialized = true,
+            Observed::Start(request_id) => {
+                self.initialized = true;
+                remember(&mut self.open, request_id);
+            }
             Observed::RuntimeDone { request_id, .. } => {
                 remember(&mut self.done, request_id);
                 self.ended_since_seal = self.ended_since_seal.saturating_add(1);
@@ -41,7 +47,7 @@ impl Invocations {
 
     /// Whether the report of every started invocation was seen.
     pub fn all_reported(&self) -> bool {
-        self.open.is_empty()
+        self.initialized && self.open.is_empty()
     }
 
     /// Invocations that ended since the last seal.
@@ -50,7 +56,8 @@ impl Invocations {
     }
 
     /// Notes an INVOKE. It is ahead of the telemetry: the end of the invocation before may not have been seen yet.
-    pub fn begun(&mut self) {
+    pub fn begun(&mut self, request_id: &RequestId) {
+        remember(&mut self.open, request_id);
         self.begun_since_seal = self.begun_since_seal.saturating_add(1);
     }
 
@@ -67,6 +74,9 @@ impl Invocations {
 }
 
 fn remember(list: &mut VecDeque<RequestId>, request_id: &RequestId) {
+    if list.contains(request_id) {
+        return;
+    }
     if list.len() == REMEMBERED_MAX {
         list.pop_front();
     }
@@ -109,14 +119,14 @@ mod tests {
     #[test]
     fn an_invocation_whose_end_is_not_seen_yet_counts_as_begun() {
         let mut invocations = Invocations::default();
-        invocations.begun();
+        invocations.begun(&id(1));
         invocations.observe(&done(1));
-        invocations.begun();
-        invocations.begun();
+        invocations.begun(&id(2));
+        invocations.begun(&id(3));
         assert_eq!((invocations.ended_since_seal(), invocations.at_end_since_seal()), (1, 3));
         invocations.sealed();
         invocations.observe(&done(3));
-        invocations.begun();
+        invocations.begun(&id(4));
         assert_eq!(invocations.at_end_since_seal(), 2);
     }
 

@@ -165,7 +165,7 @@ impl Lifecycle {
     async fn invocation(&mut self, request_id: &RequestId, deadline: Deadline) {
         // The process may have been frozen for long: what became due meanwhile is due now.
         self.mind_the_clock();
-        self.invocations.begun();
+        self.invocations.begun(request_id);
         let facts = InvokeFacts {
             uploads_waiting: self.links.uploader.has_work(now_ms()),
             seals_at_end: self.seal_invocations.is_some_and(|limit| self.invocations.at_end_since_seal() >= limit),
@@ -238,9 +238,11 @@ impl Lifecycle {
     /// Waits until the platform has handed over what it still held: every started invocation is reported, and then some
     /// silence; bounded.
     async fn settle(&mut self, deadline: Deadline) {
-        let end = Instant::now() + SETTLE_MAX.min(deadline.remaining(now_ms()));
+        let begun = Instant::now();
+        let end = begun + SETTLE_MAX.min(deadline.remaining(now_ms()));
         loop {
-            let silent_at = if self.invocations.all_reported() { self.last_telemetry + SETTLE_SILENCE } else { end };
+            let silent_at =
+                if self.invocations.all_reported() { self.last_telemetry.max(begun) + SETTLE_SILENCE } else { end };
             tokio::select! {
                 Some(observed) = self.links.observed.recv() => self.observe(&observed),
                 () = tokio::time::sleep_until(end.min(silent_at)) => return,

@@ -67,6 +67,8 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 pub enum EventKind {
     /// `platform.initStart`: what follows belongs to Init.
     InitStart,
+    /// `platform.initReport`: Init is over.
+    InitReport,
     /// `platform.start`: what follows belongs to this invocation.
     Start,
     /// `platform.runtimeDone`: the function has finished.
@@ -90,6 +92,7 @@ impl EventKind {
     pub fn of(kind: &str) -> Self {
         match kind {
             "platform.initStart" => Self::InitStart,
+            "platform.initReport" => Self::InitReport,
             "platform.start" => Self::Start,
             "platform.runtimeDone" => Self::RuntimeDone,
             "platform.report" => Self::Report,
