@@ -127,8 +127,12 @@ fn write(path: &Path, changes: &Receiver<Change>, state: &AtomicU8) -> sled::Res
     Ok(())
 }
 
+/// Never makes the directory of the spool: a thread that wakes up late must not bring back one that was removed.
 fn open(path: &Path) -> sled::Result<sled::Db> {
-    remove_unfinished_snapshots(path);
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error.into()),
+        _ => remove_unfinished_snapshots(path),
+    }
     sled::Config::new().path(path).cache_capacity(CACHE_BYTES).segment_size(SEGMENT_BYTES).flush_every_ms(None).open()
 }
 
@@ -224,6 +228,15 @@ mod tests {
         manifest.put(SegmentId(0), row(RowState::Active));
         assert_eq!(settle(manifest), ManifestState::Abandoned);
         assert!(read_rows(&path, LIMIT).is_none());
+    }
+
+    #[test]
+    fn a_manifest_that_wakes_up_late_does_not_bring_its_spool_back() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let mut manifest = Manifest::waiting(dir.path().join("removed").join("manifest"));
+        manifest.open();
+        assert_eq!(settle(manifest), ManifestState::Abandoned);
+        assert!(!dir.path().join("removed").exists());
     }
 
     #[test]
