@@ -86,14 +86,8 @@ fn seed() -> u64 {
     std::env::var("SPOOL_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_123)
 }
 
-/// Behind a flag: `find` may remove files one by one while they are copied back, and now and then an empty directory of a
-/// delivered spool is left over, which this test takes for a finding.
 #[test]
 fn find_delete_while_appends_run_loses_nothing() {
-    if std::env::var_os("SPOOL_TEST_CLEARED").is_none() {
-        println!("SKIPPED, SPOOL_TEST_CLEARED is not set");
-        return;
-    }
     for seed in seed()..seed() + 4 {
         life_in_a_cleared_directory(find_delete, 12, seed);
     }
