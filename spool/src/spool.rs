@@ -475,7 +475,9 @@ impl Spool {
         let mut files = self.kept.into_files();
         files.push((self.active.header.segment, Arc::clone(self.active.file())));
         match self.place {
-            Place::Disk(disk) => Orphan::handed_over(id, Some(disk.into_parts()), files),
+            Place::Disk(disk) => {
+                Orphan::handed_over(id, Some(disk.into_parts()), files).with_manifest(self.manifest.close())
+            }
             Place::Memory(memory) => Orphan::handed_over(id, None, memory.files()),
             #[cfg(any(test, feature = "fuzzing"))]
             Place::Other(_) => Orphan::handed_over(id, None, files),

@@ -193,6 +193,8 @@ impl Life {
     /// A conditional put: what is there stays, and must be what would have been put.
     fn put(&self, label: &str, bytes: &[u8]) {
         let (bucket, own) = (self.place.join("objects"), self.place.join("half-written"));
+        // One that a kill has left may be an object by now: writing into it would change that.
+        let _ = fs::remove_file(&own);
         fs::write(&own, bytes).unwrap();
         match fs::hard_link(&own, bucket.join(label)) {
             Ok(()) => {}

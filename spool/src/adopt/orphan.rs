@@ -11,7 +11,7 @@ use super::timeline::Timeline;
 use crate::format::entry::EntryKind;
 use crate::format::segment_header::{ENTRIES_AT, HeaderError};
 use crate::id::{SegmentId, SpoolId};
-use crate::manifest::read_rows;
+use crate::manifest::{Closing, read_rows};
 use crate::segment::file::SegmentFile;
 use crate::segment::scan::{ScanError, read_header};
 use crate::segment::walk::{Step, Walker};
@@ -29,6 +29,8 @@ pub struct Orphan {
     /// `None` for a spool that lived in memory.
     place: Option<(SpoolDir, DirLock)>,
     pub(super) files: Vec<(SegmentId, Arc<dyn SegmentFile>)>,
+    /// The manifest of a spool that this process rolled away from: its thread may still be at work in the directory.
+    manifest: Closing,
 }
 
 /// The orphan was written by a later version of the format. It is left alone.
@@ -45,7 +47,7 @@ impl Orphan {
     pub(super) fn open(id: SpoolId, dir: SpoolDir) -> io::Result<Option<Self>> {
         let Some(lock) = dir.try_lock()? else { return Ok(None) };
         let files = dir.open_segments()?.into_iter().map(|(segment, file)| (segment, Arc::new(file) as _)).collect();
-        Ok(Some(Self { id, place: Some((dir, lock)), files }))
+        Ok(Some(Self { id, place: Some((dir, lock)), files, manifest: Closing::default() }))
     }
 
     /// A spool that this process rolled away from, with the descriptors that it still had.
@@ -64,7 +66,12 @@ impl Orphan {
             }
         }
         files.sort_unstable_by_key(|(segment, _)| *segment);
-        Self { id, place, files }
+        Self { id, place, files, manifest: Closing::default() }
+    }
+
+    /// With the manifest that its process had opened.
+    pub(crate) fn with_manifest(self, manifest: Closing) -> Self {
+        Self { manifest, ..self }
     }
 
     /// The life that wrote it.
@@ -90,6 +97,8 @@ impl Orphan {
         let copy = SpoolDir::make_unpublished(root, self.id)?;
         let copied = copy_files(&copy, &self.files);
         let (lock, files) = copied.inspect_err(|_| drop(copy.remove()))?;
+        // A thread that still makes files there would keep the directory from being removed.
+        self.manifest.wait(MANIFEST_LIMIT);
         dir.remove()?;
         self.place = Some((copy.publish(root, self.id)?, lock));
         self.files = files;
@@ -97,7 +106,8 @@ impl Orphan {
     }
 
     /// Reads all its files and computes what is to be delivered.
-    pub fn adopt(self, label: &Labeler) -> Result<Adopted, UnknownVersion> {
+    pub fn adopt(mut self, label: &Labeler) -> Result<Adopted, UnknownVersion> {
+        self.manifest.wait(MANIFEST_LIMIT);
         let manifest = self.place.as_ref().map(|(dir, _)| dir.manifest());
         let rows = manifest.and_then(|path| read_rows(&path, MANIFEST_LIMIT)).unwrap_or_default();
         let mut timeline = Timeline::new(self.id, self.place.is_none());

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub(crate) use row::{Row, RowState, SealedRow};
@@ -51,6 +51,24 @@ pub(crate) struct Manifest {
     queue: SyncSender<Change>,
     waiting: Option<Receiver<Change>>,
     state: Arc<AtomicU8>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A manifest that nobody writes any more, and whose thread may still be at work in its directory.
+#[derive(Debug, Default)]
+pub(crate) struct Closing(Option<JoinHandle<()>>);
+
+impl Closing {
+    /// Waits for the thread, so that the directory can be moved or removed; one that hangs is left behind after the time.
+    pub(crate) fn wait(&mut self, limit: Duration) {
+        const STEP: Duration = Duration::from_millis(1);
+        let Some(thread) = self.0.take() else { return };
+        let mut waited = Duration::ZERO;
+        while !thread.is_finished() && waited < limit {
+            thread::sleep(STEP);
+            waited += STEP;
+        }
+    }
 }
 
 impl Manifest {
@@ -58,7 +76,7 @@ impl Manifest {
     pub(crate) fn waiting(path: PathBuf) -> Self {
         let (queue, waiting) = mpsc::sync_channel(QUEUE_MAX);
         let state = Arc::new(AtomicU8::new(ManifestState::Waiting as u8));
-        Self { path, queue, waiting: Some(waiting), state }
+        Self { path, queue, waiting: Some(waiting), state, thread: None }
     }
 
     /// No manifest: for spools that do not outlive the process.
@@ -82,9 +100,15 @@ impl Manifest {
                 }
             }
         });
-        if thread.is_err() {
-            state.store(ManifestState::Abandoned as u8, Ordering::Relaxed);
+        match thread {
+            Ok(thread) => self.thread = Some(thread),
+            Err(_) => state.store(ManifestState::Abandoned as u8, Ordering::Relaxed),
         }
+    }
+
+    /// Ends the writing: the thread works off what it has and ends.
+    pub(crate) fn close(self) -> Closing {
+        Closing(self.thread)
     }
 
     pub(crate) fn state(&self) -> ManifestState {
