@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use spool::{Adopted, Labeler, Orphan, Spool, SpoolConfig, SpoolId, find_orphans};
+use spool::{Adopted, Labeler, Losses, Orphan, Spool, SpoolConfig, SpoolId, find_orphans};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::watch;
 
@@ -15,14 +15,15 @@ use crate::config::{Config, ConfigErrors, Delivery, StoreSettings};
 use crate::deadline::now_ms;
 use crate::identity;
 use crate::intake::{Attribution, Intake, Outputs, SharedSpool, lock};
-use crate::lifecycle::drain_policy::DrainStrategy;
+use crate::lifecycle::machine::drain_policy::DrainStrategy;
+use crate::lifecycle::machine::{Event, Policies};
 use crate::lifecycle::{Ended, Lifecycle, Links, next_event};
 use crate::runtime_api::client::{ApiError, Client, Subscription};
 use crate::runtime_api::event::{EventType, ExtensionId, NextEvent};
+use crate::supervision;
 use crate::telemetry::listener::Listener;
 use crate::upload::outbox::Outbox;
 use crate::upload::outgoing::{LINE_FORMAT_JSON, labeler};
-use crate::upload::queue::Queue;
 use crate::upload::store::ObjectStore;
 use crate::upload::store::file::FileStore;
 use crate::upload::store::s3::S3Store;
@@ -110,10 +111,9 @@ async fn prepare(
     let spool: SharedSpool = Arc::new(Mutex::new(spool));
 
     let outbox = Outbox::new(Arc::clone(&spool), delivery.keys, config.function.version.clone());
-    let rng = fastrand::Rng::with_seed(identity::random_u64());
-    let uploader = Uploader::new(store, outbox, Queue::new(delivery.retry), rng);
+    let (event_sender, events) = mpsc::unbounded_channel();
+    let uploader = Uploader::new(store, outbox, event_sender.clone());
     let (orphan_sender, orphan_receiver) = mpsc::unbounded_channel();
-    let (observed_sender, observed) = mpsc::unbounded_channel();
     let to_adopter: Arc<dyn Fn(Orphan) + Send + Sync> = Arc::new({
         let uploader = uploader.clone();
         move |orphan| {
@@ -128,7 +128,11 @@ async fn prepare(
             move |event| uploader.take(event)
         }),
         orphans: Arc::clone(&to_adopter),
-        observed: observed_sender,
+        observed: Arc::new({
+            let events = event_sender.clone();
+            // Without a receiver the process is ending.
+            move |observed| drop(events.send(Event::Observed(observed)))
+        }),
     };
     let mut seal = config.seal;
     if config.drain.strategy == DrainStrategy::End {
@@ -137,14 +141,14 @@ async fn prepare(
     let intake = Arc::new(Intake::new(Arc::clone(&spool), config.types, seal, Attribution::restore(in_force), outputs));
 
     let port = listener.port();
-    tokio::spawn(listener.serve(Arc::clone(&intake) as _));
+    let (listener, handler) = (Arc::new(listener), Arc::clone(&intake));
+    tokio::spawn(supervision::supervised(move || Arc::clone(&listener).serve(Arc::clone(&handler) as _)));
     let mut drain = config.drain;
     if !subscribe(client, &id, config, port).await {
         // Nobody will tell when an invocation has ended: to wait for it would be to wait for its timeout.
         drain.strategy = DrainStrategy::Background;
     }
 
-    tokio::spawn(uploader.clone().run());
     for orphan in orphans {
         to_adopter(orphan);
     }
@@ -154,27 +158,45 @@ async fn prepare(
     let root = config.spool_root.clone();
     tokio::spawn(adopt_all(has_asked, orphan_receiver, root, label, uploader.clone()));
 
-    let seal_invocations = seal.invocations.map(std::num::NonZeroU32::get);
-    let links =
-        Links { client: client.clone(), id, intake: Arc::clone(&intake), uploader: uploader.clone(), observed, asked };
-    let lifecycle = Lifecycle::new(links, drain, seal_invocations);
+    let links = Links {
+        client: client.clone(),
+        id,
+        intake: Arc::clone(&intake),
+        uploader: uploader.clone(),
+        events: (event_sender, events),
+        asked,
+    };
+    let lifecycle = Lifecycle::new(links, Policies { seal, drain, retry: delivery.retry });
     Ok(Extension { lifecycle, intake, spool, uploader })
 }
 
 impl Extension {
     fn finish(self, ended: Ended) {
-        let (stored, uploaded) = (self.intake.totals(), self.uploader.totals());
-        let waiting = self.uploader.waiting();
+        let (stored, uploaded, counts) = (self.intake.totals(), self.uploader.totals(), self.lifecycle.counts());
+        let (waiting, oldest_age_ms) = (self.uploader.waiting().len(), self.lifecycle.oldest_age_ms().unwrap_or(0));
+        let after_end = self.intake.active().records;
+        let losses = lock(&self.spool).losses();
+        let dropped = drops(&losses);
         crate::info!(
-            "records={} bodies={} raw_bytes={} refused={} delivered={} bytes={} failed_attempts={} waiting={waiting} held={} Ended: {ended:?}.",
+            "records={} bodies={} raw_bytes={} refused={} dropped={dropped} delivered={} bytes={} attempts={} failed_attempts={} \
+             interrupted={} waiting={waiting} oldest_age_ms={oldest_age_ms} invocations={} held={} held_for_starved_upload={} \
+             budgets_used_up={} outages={} freezes={} panics={} after_end={after_end} Ended: {ended:?}.",
             stored.records,
             stored.bodies,
             stored.raw_bytes,
             stored.refused_bodies,
             uploaded.delivered,
             uploaded.bytes,
-            uploaded.failed_attempts,
-            self.lifecycle.held(),
+            counts.attempts,
+            counts.failed_attempts,
+            counts.interrupted_attempts,
+            counts.invocations,
+            counts.held,
+            counts.held_for_starved_upload,
+            counts.budgets_used_up,
+            counts.outages,
+            counts.freezes,
+            supervision::panics(),
         );
         if waiting > 0 {
             crate::warn!(
@@ -187,6 +209,12 @@ impl Extension {
             crate::debug!("error={error:?} The empty spool directory could not be removed.");
         }
     }
+}
+
+/// Lost records by cause, as a field of a log line.
+fn drops(losses: &Losses) -> String {
+    let causes: Vec<_> = losses.iter().map(|(cause, loss)| format!("{}:{}", cause.name(), loss.records)).collect();
+    if causes.is_empty() { "0".into() } else { causes.join(",") }
 }
 
 /// Registers, for as long as it may help. `None` if the platform refuses for good.

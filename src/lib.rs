@@ -4,7 +4,7 @@
 //! ```text
 //! Telemetry API --POST--> telemetry::listener --bytes--> intake --lines--> spool.append --> [200 OK]
 //!                                                          | attribution, sequence numbers
-//! Extensions API --INVOKE/SHUTDOWN--> lifecycle --decides--> seal policy, drain policy
+//! Extensions API --INVOKE/SHUTDOWN--> lifecycle --asks--> lifecycle::machine (decides)
 //! spool: active segment --seal--> sealed segments --outbox--> uploader --PUT--> store --ok--> spool.remove
 //! ```
 //!
@@ -13,10 +13,10 @@
 //! | layer | modules |
 //! |---|---|
 //! | compose | [`app`], [`config`]; [`tools`] for people |
-//! | decide and drive | [`lifecycle`], [`intake`], [`upload::outbox`], [`upload::uploader`] |
+//! | drive | [`lifecycle`], [`intake`], [`upload::outbox`], [`upload::uploader`] |
 //! | touch the outside | [`runtime_api::client`], [`telemetry::listener`], [`upload::store`], the crate `spool` |
-//! | pure | `intake::attribution`, [`lifecycle::seal_policy`], [`lifecycle::drain_policy`], [`upload::object_key`], [`upload::queue`], [`upload::retry`] |
-//! | vocabulary | [`runtime_api::event`], [`telemetry::event`], [`deadline`], [`logging`] |
+//! | pure | `intake::attribution`, [`lifecycle::machine`], [`upload::object_key`], [`upload::retry`] |
+//! | vocabulary | [`runtime_api::event`], [`telemetry::event`], [`deadline`], [`logging`], [`supervision`] |
 
 pub mod app;
 pub mod config;
@@ -26,6 +26,7 @@ pub mod intake;
 pub mod lifecycle;
 pub mod logging;
 pub mod runtime_api;
+pub mod supervision;
 pub mod telemetry;
 pub mod tools;
 pub mod upload;

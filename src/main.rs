@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use logspool::app::{self, Exit};
 use logspool::config::{Config, Env};
-use logspool::{logging, tools};
+use logspool::{logging, supervision, tools};
 
 fn main() -> ExitCode {
     // The platform starts an extension without an argument; whoever gives one is a person.
@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     if !arguments.is_empty() {
         return tools::run(&arguments).into();
     }
-    std::panic::set_hook(Box::new(|panic| logspool::warn!("A part of the extension panicked: {panic}")));
+    supervision::watch_panics();
     let (config, errors) = Config::read(&Env);
     logging::set_level(config.log);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

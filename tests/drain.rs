@@ -65,24 +65,47 @@ async fn background_delivers_everything_at_the_end() {
 /// Everything that could hold an environment waits here: sealed segments, and a store that does not answer. If one of them
 /// held `next`, it would be for longer than the function's timeout.
 #[tokio::test]
-async fn background_never_holds_an_environment() {
+async fn background_never_holds_an_environment_whose_handlers_are_long_enough() {
     let world = World::new().await;
     world.s3.faults().set(Fault::Hang);
     let settings = [
         ("DRAIN", "background"),
-        ("SEAL_INVOCATIONS", "1"),
+        // With the fourth invocation it is known how long they take.
+        ("SEAL_INVOCATIONS", "4"),
         ("DRAIN_BUDGET", "60s"),
         ("REQUEST_TIMEOUT", "60s"),
         ("LOG", "info"),
     ];
     let sandbox = with(&world, &settings).start().await.unwrap();
-    for _ in 0..6 {
-        invoke(&sandbox, work(5)).await;
+    for _ in 0..8 {
+        invoke(&sandbox, Work { sleep_ms: 250, ..Work::default() }).await;
     }
     assert!(world.puts() > 0, "an upload was under way meanwhile");
     world.s3.faults().clear();
     world.end(&sandbox).await;
     assert!(the_line(&sandbox, "Ended").contains("held=0 "), "{:?}", sandbox.extension_output());
+}
+
+/// Handlers of a moment are too short for any upload, so `next` is held for it; but once, if the store hangs.
+#[tokio::test]
+async fn background_holds_for_what_no_handler_is_long_enough_for_until_the_breaker_opens() {
+    let world = World::new().await;
+    world.s3.faults().set(Fault::Hang);
+    let settings = [
+        ("DRAIN", "background"),
+        ("SEAL_INVOCATIONS", "1"),
+        ("DRAIN_BUDGET", "400ms"),
+        ("REQUEST_TIMEOUT", "60s"),
+        ("LOG", "info"),
+    ];
+    let sandbox = with(&world, &settings).start().await.unwrap();
+    for _ in 0..10 {
+        invoke(&sandbox, Work { sleep_ms: 60, ..Work::default() }).await;
+    }
+    world.s3.faults().clear();
+    world.end(&sandbox).await;
+    let ended = the_line(&sandbox, "Ended");
+    assert!(ended.contains("held=1 ") && ended.contains("held_for_starved_upload=1 "), "{ended}");
 }
 
 /// An environment is frozen wherever an upload may be. What is under way when it thaws may be dead, and is not lost.
@@ -266,7 +289,8 @@ async fn a_hanging_store_never_makes_an_invocation_time_out() {
 async fn a_request_that_hangs_at_the_end_is_cut_and_begun_anew() {
     let world = World::new().await;
     world.s3.faults().next(1, Fault::Hang);
-    let settings = [("DRAIN", "background"), ("SEAL_INVOCATIONS", "1"), ("REQUEST_TIMEOUT", "60s")];
+    let settings =
+        [("DRAIN", "background"), ("SEAL_INVOCATIONS", "1"), ("REQUEST_TIMEOUT", "60s"), ("DRAIN_BUDGET", "200ms")];
     let sandbox = with(&world, &settings).start().await.unwrap();
     for _ in 0..3 {
         invoke(&sandbox, work(5)).await;
@@ -281,7 +305,8 @@ async fn with_a_hanging_store_the_process_ends_before_the_deadline_and_leaves_it
     for memory_mb in [128, 512] {
         let world = World::new().await;
         world.s3.faults().set(Fault::Hang);
-        let settings = [("DRAIN", "background"), ("SEAL_INVOCATIONS", "1"), ("REQUEST_TIMEOUT", "60s")];
+        let settings =
+            [("DRAIN", "background"), ("SEAL_INVOCATIONS", "1"), ("REQUEST_TIMEOUT", "60s"), ("DRAIN_BUDGET", "200ms")];
         let sandbox = with(&world, &settings).memory_mb(memory_mb).start().await.unwrap();
         for _ in 0..4 {
             invoke(&sandbox, work(5)).await;

@@ -19,8 +19,8 @@ use spool::{Codec, Compression, SpoolLimits, WhenFull};
 use value::Rule;
 pub use vars::{Env, Vars};
 
-use crate::lifecycle::drain_policy::{DrainPolicy, DrainStrategy};
-use crate::lifecycle::seal_policy::SealPolicy;
+use crate::lifecycle::machine::drain_policy::{DrainPolicy, DrainStrategy};
+use crate::lifecycle::machine::seal_policy::SealPolicy;
 use crate::logging::Level;
 use crate::runtime_api::event::{Buffering, StreamTypes};
 use crate::telemetry::listener::{BODIES_IN_MEMORY_BYTES, ListenerSettings};
@@ -275,7 +275,11 @@ impl Reader<'_> {
     }
 
     fn drain(&mut self, function: &FunctionFacts) -> DrainPolicy {
-        let words = [("end", DrainStrategy::End), ("background", DrainStrategy::Background)];
+        let words = [
+            ("adaptive", DrainStrategy::Adaptive),
+            ("end", DrainStrategy::End),
+            ("background", DrainStrategy::Background),
+        ];
         let strategy = self.required(&settings::DRAIN, |text| value::word(&words, text));
         let budget = self.required(&settings::DRAIN_BUDGET, |text| {
             value::within(value::duration(text)?, Duration::ZERO, Duration::from_secs(60), value::show_duration)
@@ -442,7 +446,7 @@ mod tests {
         assert_eq!(errors.to_string(), "");
         assert!(config.enabled && !config.strict && config.delivery.is_none());
         assert_eq!(config.seal, SealPolicy { invocations: None, age: Duration::from_secs(60), size_bytes: 4 << 20 });
-        assert_eq!(config.drain.strategy, DrainStrategy::End);
+        assert_eq!(config.drain.strategy, DrainStrategy::Adaptive);
         assert_eq!(config.compression, Compression::default());
         assert_eq!(config.buffering, Buffering { max_items: 10_000, max_bytes: 1 << 20, timeout_ms: 25 });
         assert_eq!(config.spool_root, PathBuf::from("/tmp/.logspool"));

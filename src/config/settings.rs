@@ -41,7 +41,7 @@ settings! {
     SEAL_INVOCATIONS = Some("off"), "seal after so many invocations; `off`: with `DRAIN=end` after every one, else by the other rules alone";
     SEAL_AGE = Some("60s"), "seal at the first moment the process runs when the oldest record of the segment has this age";
     SEAL_SIZE = Some("4MiB"), "seal at so many compressed bytes: one PUT costs as much as the CloudWatch ingestion of 10 KB";
-    DRAIN = Some("end"), "`end`: wait for the end of the invocation, seal, upload, then let the environment go; `background`: let it go at once, upload in the shadow of later invocations";
+    DRAIN = Some("adaptive"), "`end`: wait for the end of the invocation, seal, upload, then let the environment go; `background`: let it go at once, upload in the shadow of later invocations; `adaptive`: `end` when logs would otherwise be older than `SEAL_AGE` before they could leave, or when an invocation has failed, else `background`";
     DRAIN_BUDGET = Some("2s"), "the longest that an environment is held for uploads after its function has finished";
     COMPRESSION = Some("zstd"), "`zstd`, `gzip` or `none`";
     COMPRESSION_LEVEL = Some("1"), "zstd 1-19, gzip 1-9; on log lines a higher zstd level costs more than it saves below 6";

@@ -15,13 +15,20 @@ pub enum Observed {
     /// Init is over for the platform.
     InitReport,
     /// An invocation has begun.
-    Start(RequestId),
+    Start {
+        /// The invocation.
+        request_id: RequestId,
+        /// When, by the event's own time.
+        at_ms: Option<i64>,
+    },
     /// The function has finished.
     RuntimeDone {
         /// The invocation.
         request_id: RequestId,
         /// Its status is not `success`.
         failed: bool,
+        /// When, by the event's own time.
+        at_ms: Option<i64>,
     },
     /// The invocation is over for the platform.
     Report(RequestId),
@@ -98,24 +105,25 @@ impl Encoder<'_> {
         let kind = EventKind::of(&event.kind);
         let facts = RecordFacts::of(event.record);
         let attribution = self.encoded.attributor.observe(kind, &facts);
-        self.observe(kind, &facts);
+        let at_ms = event.time.and_then(time_ms);
+        self.observe(kind, &facts, at_ms);
         if self.is_shipped(kind) {
             let seq = self.next_seq();
             line::event(self.lines, event, seq, &attribution, self.context.now_ms);
-            self.counted(event.time.and_then(time_ms));
+            self.counted(at_ms);
         }
     }
 
-    fn observe(&mut self, kind: EventKind, facts: &RecordFacts<'_>) {
+    fn observe(&mut self, kind: EventKind, facts: &RecordFacts<'_>, at_ms: Option<i64>) {
         let request_id = || facts.request_id.as_deref().map(|id| RequestId(id.to_owned()));
         let observed = match kind {
             EventKind::Start => {
                 self.encoded.tenant = facts.tenant_id.as_deref().map(str::to_owned);
-                request_id().map(Observed::Start)
+                request_id().map(|request_id| Observed::Start { request_id, at_ms })
             }
             EventKind::RuntimeDone => {
                 let failed = facts.status.as_deref().is_some_and(|status| status != "success");
-                request_id().map(|request_id| Observed::RuntimeDone { request_id, failed })
+                request_id().map(|request_id| Observed::RuntimeDone { request_id, failed, at_ms })
             }
             EventKind::InitReport => Some(Observed::InitReport),
             EventKind::Report => request_id().map(Observed::Report),
@@ -211,7 +219,11 @@ mod tests {
         let id = || RequestId("a".into());
         assert_eq!(
             encoded.observed,
-            [Observed::Start(id()), Observed::RuntimeDone { request_id: id(), failed: true }, Observed::Lost]
+            [
+                Observed::Start { request_id: id(), at_ms: Some(1_665_532_800_000) },
+                Observed::RuntimeDone { request_id: id(), failed: true, at_ms: Some(1_665_532_800_002) },
+                Observed::Lost
+            ]
         );
     }
 

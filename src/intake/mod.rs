@@ -15,13 +15,12 @@ use attribution::Attributor;
 pub use encode::Observed;
 use encode::{Context, Encoded, encode, in_force};
 pub use line::{dropped as dropped_line, end as end_line};
-use spool::{AppendError, Batch, Meta, Orphan, SealReason, Seqno, Spool, SpoolEvent, SpoolId};
-use tokio::sync::mpsc::UnboundedSender;
+use spool::{ActiveFacts, AppendError, Batch, Meta, Orphan, SealReason, Seqno, Spool, SpoolEvent, SpoolId};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::deadline::now_ms;
 use crate::identity;
-use crate::lifecycle::seal_policy::SealPolicy;
+use crate::lifecycle::machine::seal_policy::SealPolicy;
 use crate::runtime_api::event::StreamTypes;
 use crate::telemetry::event::format_time;
 use crate::telemetry::listener::{Body, HandleBody};
@@ -37,8 +36,8 @@ pub struct Outputs {
     pub events: Arc<dyn Fn(SpoolEvent) + Send + Sync>,
     /// Takes a spool that was rolled away from, to be adopted.
     pub orphans: Arc<dyn Fn(Orphan) + Send + Sync>,
-    /// What the telemetry told.
-    pub observed: UnboundedSender<Observed>,
+    /// Takes what the telemetry told.
+    pub observed: Arc<dyn Fn(Observed) + Send + Sync>,
 }
 
 /// Totals of this life, for the summary line.
@@ -194,8 +193,7 @@ impl Intake {
             }
         }
         for observed in encoded.observed.into_iter().chain([Observed::Stored]) {
-            // Without a receiver the process is ending.
-            let _ = self.outputs.observed.send(observed);
+            (self.outputs.observed)(observed);
         }
     }
 
@@ -215,15 +213,12 @@ impl Intake {
         });
     }
 
-    /// Seals the active segment if one of the rules says so.
-    pub fn seal_if_due(&self, invocations: u32, now_ms: i64) -> Option<SealReason> {
-        self.with_spool(|_, spool| {
-            let reason = self.seal.due(&spool.active(), invocations, now_ms)?;
-            seal(spool, reason, now_ms).then_some(reason)
-        })
+    /// How the active segment stands.
+    pub fn active(&self) -> ActiveFacts {
+        lock(&self.spool).active()
     }
 
-    /// Seals the active segment whatever the rules say. Returns whether it held a record.
+    /// Seals the active segment. Returns whether it held a record.
     pub fn seal(&self, reason: SealReason, now_ms: i64) -> bool {
         self.with_spool(|_, spool| seal(spool, reason, now_ms))
     }

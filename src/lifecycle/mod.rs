@@ -1,33 +1,30 @@
-//! From event to event: INVOKE, SHUTDOWN, and what the telemetry tells in between. Decides by the pure policies beside it;
-//! here are only the waits.
+//! From event to event: INVOKE, SHUTDOWN, and what the telemetry tells in between. Everything is decided by the
+//! [`machine`]; here its actions are performed, and it is told what came of them.
 
-pub mod drain_policy;
-pub mod invocations;
-pub mod seal_policy;
+pub mod machine;
 
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drain_policy::{DrainPolicy, InvokeFacts, InvokePlan};
-use invocations::Invocations;
+use machine::{Action, Counts, Event, Machine, Moment, Policies};
 use spool::SealReason;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
-use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio::time::Instant;
 
 use crate::deadline::{Deadline, now_ms};
-use crate::intake::{Intake, Observed};
+use crate::identity;
+use crate::intake::Intake;
 use crate::runtime_api::client::Client;
 use crate::runtime_api::event::{ExtensionId, NextEvent, RequestId};
 use crate::runtime_api::next_policy::{AfterFailedNext, NextFailures};
 use crate::upload::uploader::Uploader;
 
-/// How often the clock is looked at while the process runs: ages and hours are due at the first moment it does.
-const TICK: Duration = Duration::from_secs(1);
-/// Before the end of the stream is written: telemetry that the platform still holds comes within this time.
-const SETTLE_MAX: Duration = Duration::from_millis(150);
-/// Silence that ends the wait once every invocation has been reported.
-const SETTLE_SILENCE: Duration = Duration::from_millis(25);
+/// A machine that panics is begun anew so often; then the environment is only kept going.
+const PANICS_MAX: u32 = 3;
 
 /// Why the lifecycle has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,23 +45,25 @@ pub struct Links {
     pub intake: Arc<Intake>,
     /// Uploads.
     pub uploader: Uploader,
-    /// What the telemetry tells.
-    pub observed: UnboundedReceiver<Observed>,
+    /// What has happened, for the machine; and the other end of it, for what the lifecycle itself has to tell.
+    pub events: (UnboundedSender<Event>, UnboundedReceiver<Event>),
     /// Set when the first `next` is on its way.
     pub asked: watch::Sender<bool>,
 }
 
-/// The loop over the platform's events.
+/// The loop over everything that happens.
 pub struct Lifecycle {
     links: Links,
-    drain: DrainPolicy,
-    seal_invocations: Option<u32>,
-    invocations: Invocations,
-    /// When the last telemetry was observed.
-    last_telemetry: Instant,
-    held: u64,
-    tick: Interval,
+    policies: Policies,
+    machine: Machine,
+    began: Instant,
+    next: Option<NextCall>,
+    panics: u32,
+    end: Ended,
+    is_over: bool,
 }
+
+type NextCall = Pin<Box<dyn Future<Output = Option<NextEvent>> + Send>>;
 
 /// Calls `next` until it answers. `asked` is called each time a request is on its way.
 pub async fn next_event(client: &Client, id: &ExtensionId, asked: impl Fn()) -> Option<NextEvent> {
@@ -88,165 +87,159 @@ pub async fn next_event(client: &Client, id: &ExtensionId, asked: impl Fn()) -> 
 }
 
 impl Lifecycle {
-    /// A lifecycle that has registered and subscribed, and has not called `next` yet. `seal_invocations` is the number of
-    /// invocations after which a segment is sealed, if that is a rule.
-    pub fn new(links: Links, drain: DrainPolicy, seal_invocations: Option<u32>) -> Self {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self {
-            links,
-            drain,
-            seal_invocations,
-            invocations: Invocations::default(),
-            last_telemetry: Instant::now(),
-            held: 0,
-            tick,
-        }
+    /// A lifecycle that has registered and subscribed, and has not called `next` yet.
+    pub fn new(links: Links, policies: Policies) -> Self {
+        let began = Instant::now();
+        let machine = Machine::new(policies.clone(), rng(), &moment(&links.intake, began));
+        Self { links, policies, machine, began, next: None, panics: 0, end: Ended::PlatformGone, is_over: false }
     }
 
-    /// How often `next` was held for an upload.
-    pub fn held(&self) -> u64 {
-        self.held
+    /// What was decided so far.
+    pub fn counts(&self) -> Counts {
+        self.machine.counts()
+    }
+
+    /// The age of the oldest record that is not delivered, in milliseconds.
+    pub fn oldest_age_ms(&self) -> Option<i64> {
+        self.machine.oldest_age_ms()
     }
 
     /// Runs until the environment ends.
     pub async fn run(&mut self) -> Ended {
+        self.call_next();
         loop {
-            match self.event().await {
-                Some(NextEvent::Invoke { deadline_ms, request_id }) => {
-                    let deadline = Deadline::of_event(deadline_ms, now_ms());
-                    self.invocation(&RequestId(request_id), deadline).await;
-                }
-                Some(NextEvent::Shutdown { deadline_ms, shutdown_reason }) => {
-                    crate::info!("reason={shutdown_reason} The environment ends.");
-                    self.shutdown(Deadline::of_event(deadline_ms, now_ms())).await;
-                    return Ended::Shutdown;
-                }
-                Some(NextEvent::Other) => {}
-                None => {
-                    self.links.intake.end(now_ms());
-                    self.links.intake.seal(SealReason::Shutdown, now_ms());
-                    return Ended::PlatformGone;
-                }
+            let event = self.event().await;
+            self.handle(event);
+            // What came of it is known at once: nothing is decided without it.
+            while let Ok(event) = self.links.events.1.try_recv() {
+                self.handle(event);
+            }
+            if self.is_over {
+                return self.end;
             }
         }
     }
 
-    /// Calls `next` and minds the telemetry and the clock until it answers.
-    async fn event(&mut self) -> Option<NextEvent> {
+    /// Waits for what happens next.
+    async fn event(&mut self) -> Event {
+        let alarm = Duration::from_millis(u64::try_from(self.machine.alarm_in()).unwrap_or(0));
+        tokio::select! {
+            answer = answered(&mut self.next) => self.told(answer),
+            Some(event) = self.links.events.1.recv() => event,
+            () = tokio::time::sleep(alarm) => Event::Time,
+        }
+    }
+
+    /// The platform has answered `next`.
+    fn told(&mut self, answer: Option<NextEvent>) -> Event {
+        self.next = None;
+        match answer {
+            Some(NextEvent::Invoke { deadline_ms, request_id }) => {
+                Event::Invoke { request_id: RequestId(request_id), deadline: Deadline::of_event(deadline_ms, now_ms()) }
+            }
+            Some(NextEvent::Shutdown { deadline_ms, shutdown_reason }) => {
+                crate::info!("reason={shutdown_reason} The environment ends.");
+                self.end = Ended::Shutdown;
+                Event::Shutdown { deadline: Deadline::of_event(deadline_ms, now_ms()) }
+            }
+            Some(NextEvent::Other) => {
+                self.call_next();
+                Event::Time
+            }
+            None => Event::PlatformGone,
+        }
+    }
+
+    /// A panic must not end the process: that would be `Extension.Crash` for the function. The hook has said where it was.
+    fn handle(&mut self, event: Event) {
+        let is_last = matches!(event, Event::Shutdown { .. } | Event::PlatformGone);
+        let handled = catch_unwind(AssertUnwindSafe(|| {
+            if self.panics >= PANICS_MAX {
+                return self.keep_going(is_last);
+            }
+            let at = moment(&self.links.intake, self.began);
+            for action in self.machine.on(event, &at) {
+                self.perform(action);
+            }
+        }));
+        if handled.is_err() {
+            self.begin_anew(is_last);
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        let Links { intake, uploader, events, .. } = &self.links;
+        match action {
+            Action::CheckPlace => intake.check_place(now_ms()),
+            Action::Seal(reason) => {
+                let held_records = intake.seal(reason, now_ms());
+                // The other end is ours.
+                let _ = events.0.send(Event::Sealed { held_records });
+            }
+            Action::WriteEnd => intake.end(now_ms()),
+            Action::StartUpload { id, attempt } => uploader.start(id, attempt),
+            Action::CancelUpload { id, attempt } => uploader.cancel(id, attempt),
+            Action::CloseConnections => uploader.close_idle(),
+            Action::Decided(request_id, plan) => {
+                crate::debug!("request={} plan={plan:?} An invocation has begun.", request_id.0);
+            }
+            Action::CallNext => self.call_next(),
+            Action::Exit => self.is_over = true,
+        }
+    }
+
+    /// Another machine, which knows nothing but what waits. After some panics there is none: logs are stored, and nobody is
+    /// held.
+    fn begin_anew(&mut self, is_last: bool) {
+        self.panics += 1;
+        self.links.uploader.cancel_all();
+        if self.panics >= PANICS_MAX {
+            crate::error!("panics={} The lifecycle is broken; logs are stored and left to the next life.", self.panics);
+        } else {
+            self.machine = Machine::new(self.policies.clone(), rng(), &moment(&self.links.intake, self.began));
+            for waiting in self.links.uploader.waiting() {
+                let _ = self.links.events.0.send(Event::Added(waiting));
+            }
+        }
+        self.keep_going(is_last);
+    }
+
+    fn keep_going(&mut self, is_last: bool) {
+        if is_last {
+            self.links.intake.end(now_ms());
+            self.links.intake.seal(SealReason::Shutdown, now_ms());
+            self.is_over = true;
+        } else if self.next.is_none() {
+            self.call_next();
+        }
+    }
+
+    fn call_next(&mut self) {
         let Links { client, id, asked, .. } = &self.links;
         let (client, id, asked) = (client.clone(), id.clone(), asked.clone());
-        let next = next_event(&client, &id, || {
-            asked.send_replace(true);
-        });
-        tokio::pin!(next);
-        loop {
-            tokio::select! {
-                event = &mut next => return event,
-                _ = self.mind() => {}
-            }
-        }
+        self.next = Some(Box::pin(async move {
+            let asked = || {
+                asked.send_replace(true);
+            };
+            next_event(&client, &id, asked).await
+        }));
     }
+}
 
-    /// Waits for what the telemetry or the clock tells next, and acts on it. May be dropped at any time.
-    async fn mind(&mut self) -> Option<Observed> {
-        tokio::select! {
-            Some(observed) = self.links.observed.recv() => {
-                self.observe(&observed);
-                Some(observed)
-            }
-            _ = self.tick.tick() => {
-                self.mind_the_clock();
-                None
-            }
-        }
+/// The answer to `next`, if it was called.
+async fn answered(next: &mut Option<NextCall>) -> Option<NextEvent> {
+    match next {
+        Some(next) => next.await,
+        None => std::future::pending().await,
     }
+}
 
-    async fn invocation(&mut self, request_id: &RequestId, deadline: Deadline) {
-        // The process may have been frozen for long: what became due meanwhile is due now.
-        self.mind_the_clock();
-        self.invocations.begun(request_id);
-        let facts = InvokeFacts {
-            uploads_waiting: self.links.uploader.has_work(now_ms()),
-            seals_at_end: self.seal_invocations.is_some_and(|limit| self.invocations.at_end_since_seal() >= limit),
-        };
-        let plan = self.drain.on_invoke(facts);
-        crate::debug!("request={} plan={plan:?} An invocation has begun.", request_id.0);
-        if plan == InvokePlan::NextAtOnce {
-            return;
-        }
-        let wait_until = self.drain.wait_until(deadline, now_ms());
-        self.wait_for_end(request_id, wait_until).await;
-        self.mind_the_clock();
-        self.held += 1;
-        self.links.uploader.drained(self.drain.drain_until(wait_until, now_ms())).await;
-        self.links.uploader.close_idle();
-    }
+fn moment(intake: &Intake, began: Instant) -> Moment {
+    let monotonic_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
+    Moment { wall_ms: now_ms(), monotonic_ms, active: intake.active() }
+}
 
-    /// Waits for `platform.runtimeDone`. It can be lost with other telemetry: once there is evidence of that, the wait is no
-    /// longer than the budget.
-    async fn wait_for_end(&mut self, request_id: &RequestId, mut wait_until: Deadline) {
-        while !self.invocations.is_done(request_id) {
-            tokio::select! {
-                observed = self.mind() => {
-                    if observed == Some(Observed::Lost) {
-                        wait_until = self.drain.wait_until_after_loss(wait_until, now_ms());
-                    }
-                }
-                () = tokio::time::sleep(wait_until.remaining(now_ms())) => {
-                    crate::debug!("request={} The end of the invocation was not seen.", request_id.0);
-                    return;
-                }
-            }
-        }
-    }
-
-    fn observe(&mut self, observed: &Observed) {
-        self.last_telemetry = Instant::now();
-        self.invocations.observe(observed);
-        if let Observed::RuntimeDone { failed, .. } = observed {
-            // The words of a failed invocation are the ones that somebody waits for.
-            if *failed && self.links.intake.seal(SealReason::Error, now_ms()) {
-                self.invocations.sealed();
-            }
-        }
-        self.seal_if_due();
-    }
-
-    /// Seals what is due, and lets the uploader look at the clock.
-    fn mind_the_clock(&mut self) {
-        self.links.intake.check_place(now_ms());
-        self.seal_if_due();
-        self.links.uploader.wake();
-    }
-
-    fn seal_if_due(&mut self) {
-        if self.links.intake.seal_if_due(self.invocations.ended_since_seal(), now_ms()).is_some() {
-            self.invocations.sealed();
-        }
-    }
-
-    async fn shutdown(&mut self, deadline: Deadline) {
-        let deadline = deadline.earlier_by(self.drain.shutdown_margin());
-        self.links.uploader.begin_last_round(self.drain.shutdown_uploads());
-        self.settle(deadline).await;
-        self.links.intake.end(now_ms());
-        self.links.intake.seal(SealReason::Shutdown, now_ms());
-        self.links.uploader.drained(deadline).await;
-    }
-
-    /// Waits until the platform has handed over what it still held: every started invocation is reported, and then some
-    /// silence; bounded.
-    async fn settle(&mut self, deadline: Deadline) {
-        let begun = Instant::now();
-        let end = begun + SETTLE_MAX.min(deadline.remaining(now_ms()));
-        loop {
-            let silent_at =
-                if self.invocations.all_reported() { self.last_telemetry.max(begun) + SETTLE_SILENCE } else { end };
-            tokio::select! {
-                Some(observed) = self.links.observed.recv() => self.observe(&observed),
-                () = tokio::time::sleep_until(end.min(silent_at)) => return,
-            }
-        }
-    }
+/// From the kernel, so that clones of a snapshot do not retry in step.
+fn rng() -> fastrand::Rng {
+    fastrand::Rng::with_seed(identity::random_u64())
 }

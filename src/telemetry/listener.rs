@@ -89,7 +89,7 @@ impl Listener {
     }
 
     /// Serves for as long as the process lives.
-    pub async fn serve(self, handler: Arc<dyn HandleBody>) {
+    pub async fn serve(self: Arc<Self>, handler: Arc<dyn HandleBody>) {
         let memory = Arc::new(Semaphore::new(BODIES_IN_MEMORY_BYTES / PERMIT_BYTES));
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {

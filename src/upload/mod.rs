@@ -1,13 +1,12 @@
 //! Everything between a sealed segment and its object.
 //!
 //! ```text
-//! sealed segment -> outbox (what waits, whose it is) -> queue (what is tried when) -> uploader -> store -> removed
+//! sealed segment -> outbox (what waits, whose it is) -> uploader, as the lifecycle decides -> store -> removed
 //! ```
 
 pub mod object_key;
 pub mod outbox;
 pub mod outgoing;
-pub mod queue;
 pub mod retry;
 pub mod store;
 pub mod uploader;

@@ -87,6 +87,11 @@ impl Outbox {
         self.waiting.get(id).cloned()
     }
 
+    /// Everything that waits.
+    pub fn waiting(&self) -> impl Iterator<Item = &Outgoing> {
+        self.waiting.values()
+    }
+
     /// Notes that an attempt has begun.
     pub fn attempt_begun(&self, outgoing: &Outgoing) {
         self.with_own(outgoing, |spool, key| spool.attempt_begun(key));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use spool::{
-    Codec, DroppedRange, Labeler, Mark, SealedSegment, SegmentFacts, SegmentKey, Seqno, SpoolId, StreamEnd,
+    Codec, DroppedRange, Labeler, Mark, SealReason, SealedSegment, SegmentFacts, SegmentKey, Seqno, SpoolId, StreamEnd,
     compress_whole, object_digest,
 };
 
@@ -134,6 +134,22 @@ impl Outgoing {
             Content::Segment(segment) => Some(segment.key()),
             Content::Dropped(key, _) => Some(*key),
             Content::End(_) => None,
+        }
+    }
+
+    /// Time of its oldest record, as far as it is known; else of the life that wrote it.
+    pub fn oldest_ms(&self) -> i64 {
+        match &self.content {
+            Content::Segment(segment) => segment.facts().partition_ms,
+            Content::Dropped(..) | Content::End(_) => self.id.spool.unix_ms(),
+        }
+    }
+
+    /// Whether it holds the last words of an invocation that failed, or of a life that did not end in order.
+    pub fn is_urgent(&self) -> bool {
+        match &self.content {
+            Content::Segment(segment) => matches!(segment.facts().reason, SealReason::Error | SealReason::Adoption),
+            Content::Dropped(..) | Content::End(_) => false,
         }
     }
 

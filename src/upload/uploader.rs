@@ -1,32 +1,28 @@
-//! Performs uploads: one at a time while the environment lives, some at a time when it ends. What is tried when is the
-//! queue's decision; this is the shell that carries it out.
+//! Performs uploads as it is told, and reports how they ended. What is tried when is decided by the lifecycle's machine.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use spool::{Adopted, SpoolEvent};
-use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::AbortHandle;
 
 use super::outbox::{Change, Outbox};
-use super::outgoing::OutgoingId;
-use super::queue::{Next, Queue};
+use super::outgoing::{Outgoing, OutgoingId};
 use super::store::{ObjectStore, PutError, PutErrorKind, PutOutcome};
-use crate::deadline::{Deadline, now_ms};
 use crate::intake::lock;
+use crate::lifecycle::machine::{Event, Waiting};
 
 /// Totals of this life, for the summary line.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Totals {
     /// Objects that were delivered, those that were there already included.
     pub delivered: u64,
-    /// Attempts that failed.
-    pub failed_attempts: u64,
     /// Bytes of delivered objects.
     pub bytes: u64,
 }
 
-/// Takes what is to be uploaded and knows how it fares. Cheap to clone.
+/// Takes what is to be uploaded and performs uploads. Cheap to clone.
 #[derive(Clone)]
 pub struct Uploader {
     shared: Arc<Shared>,
@@ -34,86 +30,60 @@ pub struct Uploader {
 
 struct Shared {
     store: Arc<dyn ObjectStore>,
+    /// Takes what happened to objects, for the machine.
+    events: UnboundedSender<Event>,
     state: Mutex<State>,
-    /// Something was added, or a round begins.
-    wake: Notify,
-    /// An attempt has ended.
-    progress: Notify,
 }
 
 struct State {
     outbox: Outbox,
-    queue: Queue,
-    rng: fastrand::Rng,
-    parallel: usize,
-    /// Raised when running attempts are to be cancelled and begun anew.
-    cancel: bool,
-    /// Orphans whose files are being read.
-    adoptions: usize,
+    running: BTreeMap<u64, AbortHandle>,
     told_configuration: bool,
     in_outage: bool,
     totals: Totals,
 }
 
-/// How one attempt ended.
-type Attempt = (OutgoingId, u64, Result<PutOutcome, PutError>);
-
 impl Uploader {
-    /// An uploader to `store`. `rng` must be seeded from the kernel, so that clones of a snapshot do not retry in step.
-    pub fn new(store: Arc<dyn ObjectStore>, outbox: Outbox, queue: Queue, rng: fastrand::Rng) -> Self {
+    /// An uploader to `store`.
+    pub fn new(store: Arc<dyn ObjectStore>, outbox: Outbox, events: UnboundedSender<Event>) -> Self {
         let state = State {
             outbox,
-            queue,
-            rng,
-            parallel: 1,
-            cancel: false,
-            adoptions: 0,
+            running: BTreeMap::new(),
             told_configuration: false,
             in_outage: false,
             totals: Totals::default(),
         };
-        let shared = Shared { store, state: Mutex::new(state), wake: Notify::new(), progress: Notify::new() };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(Shared { store, events, state: Mutex::new(state) }) }
     }
 
     /// Takes what happened to a segment of the living spool.
     pub fn take(&self, event: SpoolEvent) {
         let mut state = lock(&self.shared.state);
         match state.outbox.take(event) {
-            Change::Added(id) => state.queue.add(id),
-            Change::Removed(id) => state.queue.remove(&id),
+            Change::Added(id) => self.report_added(&state, &id),
+            Change::Removed(id) => self.report(Event::Removed(id)),
         }
-        drop(state);
-        self.shared.wake.notify_one();
     }
 
     /// Announces an orphan: until it is adopted there is work.
     pub fn adoption_begins(&self) {
-        lock(&self.shared.state).adoptions += 1;
+        self.report(Event::AdoptionBegins);
     }
 
     /// Takes an adopted spool, or learns that there is none to be had.
     pub fn adoption_ends(&self, adopted: Option<Adopted>) {
-        let mut state = lock(&self.shared.state);
-        state.adoptions = state.adoptions.saturating_sub(1);
-        for id in adopted.map(|adopted| state.outbox.adopt(adopted)).unwrap_or_default() {
-            state.queue.add(id);
+        if let Some(adopted) = adopted {
+            let mut state = lock(&self.shared.state);
+            for id in state.outbox.adopt(adopted) {
+                self.report_added(&state, &id);
+            }
         }
-        drop(state);
-        self.shared.wake.notify_one();
-        self.shared.progress.notify_waiters();
+        self.report(Event::AdoptionEnds);
     }
 
-    /// Whether an attempt runs or could be made now, or will be possible when an orphan has been read.
-    pub fn has_work(&self, now_ms: i64) -> bool {
-        let state = lock(&self.shared.state);
-        let may_attempt = matches!(state.queue.next(1, now_ms), Next::Attempt(_));
-        state.adoptions > 0 || state.queue.in_flight() > 0 || may_attempt
-    }
-
-    /// Objects that are not delivered.
-    pub fn waiting(&self) -> usize {
-        lock(&self.shared.state).queue.len()
+    /// Everything that waits, for a machine that begins anew.
+    pub fn waiting(&self) -> Vec<Waiting> {
+        lock(&self.shared.state).outbox.waiting().map(waiting).collect()
     }
 
     /// Totals of this life.
@@ -121,153 +91,107 @@ impl Uploader {
         lock(&self.shared.state).totals
     }
 
-    /// Looks at the clock again: called when the process may have been frozen, since timers then lie.
-    pub fn wake(&self) {
-        self.shared.wake.notify_one();
-    }
-
     /// Lets go of what would not survive a freeze.
     pub fn close_idle(&self) {
         self.shared.store.close_idle();
     }
 
-    /// Returns when nothing can be attempted any more for now, or at the deadline.
-    pub async fn drained(&self, until: Deadline) {
-        let drained = async {
-            loop {
-                let progress = self.shared.progress.notified();
-                if !self.has_work(now_ms()) {
-                    return;
-                }
-                progress.await;
-            }
+    /// Begins an upload.
+    pub fn start(&self, id: OutgoingId, attempt: u64) {
+        let mut state = lock(&self.shared.state);
+        let Some(outgoing) = state.outbox.get(&id) else {
+            return self.report(Event::Removed(id));
         };
-        // At the deadline what is left stays in the spool.
-        let _ = tokio::time::timeout(until.remaining(now_ms()), drained).await;
-    }
-
-    /// The environment ends: whatever runs is cancelled and begun anew, since its connection may have died in a freeze,
-    /// and everything gets one attempt, `parallel` at a time.
-    pub fn begin_last_round(&self, parallel: usize) {
-        let mut state = lock(&self.shared.state);
-        state.parallel = parallel;
-        state.cancel = true;
-        state.queue.begin_last_round();
-        drop(state);
-        self.shared.store.close_idle();
-        self.shared.wake.notify_one();
-    }
-
-    /// Works for as long as the process lives.
-    pub async fn run(self) {
-        let mut attempts = JoinSet::new();
-        let mut running: Vec<OutgoingId> = Vec::new();
-        loop {
-            self.cancel_if_asked(&mut attempts, &mut running).await;
-            let pause = self.begin_attempts(&mut attempts, &mut running);
-            tokio::select! {
-                Some(ended) = attempts.join_next(), if !attempts.is_empty() => {
-                    match ended {
-                        Ok(attempt) => {
-                            running.retain(|id| *id != attempt.0);
-                            self.ended(attempt);
-                        }
-                        // A panic inside an attempt: the object waits for its next one.
-                        Err(_) => self.lost_attempts(&mut running, attempts.len()),
-                    }
-                }
-                () = self.shared.wake.notified() => {}
-                () = sleep(pause) => {}
+        state.outbox.attempt_begun(&outgoing);
+        let store = Arc::clone(&self.shared.store);
+        let bytes = outgoing.bytes();
+        let put = tokio::spawn(async move { store.put(&outgoing.object()).await });
+        state.running.insert(attempt, put.abort_handle());
+        let uploader = self.clone();
+        tokio::spawn(async move {
+            match put.await {
+                Ok(result) => uploader.ended(id, attempt, bytes, result),
+                Err(ended) if ended.is_cancelled() => {}
+                Err(_) => uploader.ended(id, attempt, bytes, Err(panicked())),
             }
-        }
+        });
     }
 
-    async fn cancel_if_asked(&self, attempts: &mut JoinSet<Attempt>, running: &mut Vec<OutgoingId>) {
-        if !std::mem::take(&mut lock(&self.shared.state).cancel) {
-            return;
-        }
-        attempts.shutdown().await;
+    /// Cancels an upload. One that has ended in the meantime reports that.
+    pub fn cancel(&self, id: OutgoingId, attempt: u64) {
         let mut state = lock(&self.shared.state);
-        for id in running.drain(..) {
-            state.queue.cancelled(&id);
+        if let Some(running) = state.running.remove(&attempt) {
+            running.abort();
             state.outbox.attempt_failed(&id);
         }
     }
 
-    /// Begins what may be begun and returns how long there is nothing more to begin.
-    fn begin_attempts(&self, attempts: &mut JoinSet<Attempt>, running: &mut Vec<OutgoingId>) -> Option<Duration> {
+    /// Cancels whatever runs.
+    pub fn cancel_all(&self) {
+        let running = std::mem::take(&mut lock(&self.shared.state).running);
+        running.into_values().for_each(|attempt| attempt.abort());
+    }
+
+    fn ended(&self, id: OutgoingId, attempt: u64, bytes: u64, result: Result<PutOutcome, PutError>) {
         let mut state = lock(&self.shared.state);
-        loop {
-            let now_ms = now_ms();
-            match state.queue.next(state.parallel, now_ms) {
-                Next::Idle => return None,
-                Next::WaitUntil(at_ms) => return Some(Deadline::at(at_ms).remaining(now_ms)),
-                Next::Attempt(id) => {
-                    let Some(outgoing) = state.outbox.get(&id) else {
-                        state.queue.delivered(&id);
-                        continue;
-                    };
-                    state.queue.begun(&id);
-                    state.outbox.attempt_begun(&outgoing);
-                    running.push(id);
-                    let store = Arc::clone(&self.shared.store);
-                    attempts.spawn(async move {
-                        let result = store.put(&outgoing.object()).await;
-                        (id, outgoing.bytes(), result)
-                    });
+        let was_running = state.running.remove(&attempt).is_some();
+        let result = match result {
+            Ok(outcome) => {
+                if let Some(next) = state.delivered(&id, bytes, outcome) {
+                    self.report_added(&state, &next);
                 }
+                Ok(())
             }
+            Err(error) => {
+                if was_running {
+                    state.failed(&id, &error, &self.shared.store.describe());
+                }
+                Err(error.kind)
+            }
+        };
+        self.report(Event::AttemptEnded { id, attempt, result });
+    }
+
+    fn report_added(&self, state: &State, id: &OutgoingId) {
+        if let Some(outgoing) = state.outbox.get(id) {
+            self.report(Event::Added(waiting(&outgoing)));
         }
     }
 
-    fn ended(&self, (id, bytes, result): Attempt) {
-        let mut state = lock(&self.shared.state);
-        match result {
-            Ok(outcome) => state.delivered(&id, bytes, outcome),
-            Err(error) => state.failed(&id, &error, &self.shared.store.describe()),
-        }
-        drop(state);
-        self.shared.progress.notify_waiters();
-    }
-
-    /// One of the running attempts has ended without saying which: all that are not known to run count as failed.
-    fn lost_attempts(&self, running: &mut Vec<OutgoingId>, still_running: usize) {
-        if still_running > 0 {
-            return;
-        }
-        let mut state = lock(&self.shared.state);
-        for id in running.drain(..) {
-            let State { queue, rng, totals, outbox, .. } = &mut *state;
-            totals.failed_attempts += 1;
-            outbox.attempt_failed(&id);
-            queue.failed(&id, PutErrorKind::Body, now_ms(), rng);
-        }
-        drop(state);
-        crate::warn!("An upload panicked; its segment waits for the next attempt.");
-        self.shared.progress.notify_waiters();
+    fn report(&self, event: Event) {
+        // Without a receiver the process is ending.
+        let _ = self.shared.events.send(event);
     }
 }
 
+fn waiting(outgoing: &Outgoing) -> Waiting {
+    Waiting { id: outgoing.id(), oldest_ms: outgoing.oldest_ms(), is_urgent: outgoing.is_urgent() }
+}
+
+/// The hook has said where. As with bytes that cannot be read, it is most likely this object's own fault.
+fn panicked() -> PutError {
+    PutError { kind: PutErrorKind::Body, code: None, status: None, message: "the upload panicked".into() }
+}
+
 impl State {
-    fn delivered(&mut self, id: &OutgoingId, bytes: u64, outcome: PutOutcome) {
+    /// Returns what is to be delivered because of it.
+    fn delivered(&mut self, id: &OutgoingId, bytes: u64, outcome: PutOutcome) -> Option<OutgoingId> {
+        // One that is not there was delivered by an attempt that had been cancelled and begun anew.
+        self.outbox.get(id)?;
         self.totals.delivered += 1;
         self.totals.bytes += bytes;
+        let next = self.outbox.delivered(id);
         if std::mem::take(&mut self.in_outage) {
-            crate::warn!("waiting={} Uploads work again.", self.queue.len() - 1);
+            crate::warn!("waiting={} Uploads work again.", self.outbox.waiting().count());
         }
         self.told_configuration = false;
         crate::info!("first={} bytes={bytes} outcome={outcome:?} A segment was delivered.", id.first);
-        self.queue.delivered(id);
-        if let Some(next) = self.outbox.delivered(id) {
-            self.queue.add(next);
-        }
+        next
     }
 
     fn failed(&mut self, id: &OutgoingId, error: &PutError, store: &str) {
-        self.totals.failed_attempts += 1;
         self.outbox.attempt_failed(id);
-        let wait_ms = self.queue.failed(id, error.kind, now_ms(), &mut self.rng);
-        let waiting = self.queue.len();
+        let waiting = self.outbox.waiting().count();
         match error.kind {
             PutErrorKind::Configuration | PutErrorKind::WrongRegion => {
                 if !std::mem::replace(&mut self.told_configuration, true) {
@@ -282,19 +206,9 @@ impl State {
                         "store={store} waiting={waiting} error=\"{error}\" An upload failed and is tried again later."
                     );
                 } else {
-                    crate::debug!(
-                        "store={store} waiting={waiting} wait_ms={wait_ms} error=\"{error}\" An upload failed again."
-                    );
+                    crate::debug!("store={store} waiting={waiting} error=\"{error}\" An upload failed again.");
                 }
             }
         }
-    }
-}
-
-/// Sleeps for a time, or for ever.
-async fn sleep(time: Option<Duration>) {
-    match time {
-        Some(time) => tokio::time::sleep(time).await,
-        None => std::future::pending().await,
     }
 }

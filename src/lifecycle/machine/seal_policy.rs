@@ -28,25 +28,32 @@ impl SealPolicy {
         (hour_of(first_line_ms) > hour_of(partition_ms)).then_some(SealReason::Hour)
     }
 
-    /// Whether the segment is due now. `invocations` counts those that ended since the last seal.
-    pub fn due(&self, active: &ActiveFacts, invocations: u32, now_ms: i64) -> Option<SealReason> {
+    /// Whether the segment is due now. `age_ms` is counted from its first append by a clock that nobody sets back;
+    /// `invocations` are those that ended since the last seal; the hours are those of the wall clock.
+    pub fn due(&self, active: &ActiveFacts, age_ms: i64, invocations: u32, wall_ms: i64) -> Option<SealReason> {
+        if self.is_large(active) {
+            return Some(SealReason::Size);
+        }
         if active.records == 0 {
             return None;
         }
-        let first_append_ms = active.first_append_ms.unwrap_or(now_ms);
-        if active.object_bytes >= self.size_bytes {
-            return Some(SealReason::Size);
-        }
-        if now_ms.saturating_sub(first_append_ms) >= millis(self.age) {
+        if age_ms >= millis(self.age) {
             return Some(SealReason::Age);
         }
         // A late record opens a segment of an hour that is over already; that alone must not seal it at once.
+        let first_append_ms = active.first_append_ms.unwrap_or(wall_ms);
         let opened_hour = hour_of(active.partition_ms.unwrap_or(first_append_ms).max(first_append_ms));
-        if hour_of(now_ms) > opened_hour {
+        if hour_of(wall_ms) > opened_hour {
             return Some(SealReason::Hour);
         }
         let enough = self.invocations.is_some_and(|limit| invocations >= limit.get());
         enough.then_some(SealReason::InvocationEnd)
+    }
+
+    /// Whether the segment has reached its size: the one rule that also holds in an outage, where each of the others would
+    /// only add to the number of segments that wait.
+    pub fn is_large(&self, active: &ActiveFacts) -> bool {
+        active.records > 0 && active.object_bytes >= self.size_bytes
     }
 }
 
@@ -70,20 +77,20 @@ mod tests {
 
     #[test]
     fn each_rule_seals_by_itself() {
-        let due = |active: &ActiveFacts, invocations, now_ms| policy().due(active, invocations, now_ms);
-        assert_eq!(due(&active(), 2, HOUR + 20), None);
-        assert_eq!(due(&ActiveFacts { object_bytes: 1_000, ..active() }, 0, HOUR + 20), Some(SealReason::Size));
-        assert_eq!(due(&active(), 0, HOUR + 10 + 60_000), Some(SealReason::Age));
-        assert_eq!(due(&active(), 3, HOUR + 20), Some(SealReason::InvocationEnd));
+        let due = |active: &ActiveFacts, age_ms, invocations, now_ms| policy().due(active, age_ms, invocations, now_ms);
+        assert_eq!(due(&active(), 10, 2, HOUR + 20), None);
+        assert_eq!(due(&ActiveFacts { object_bytes: 1_000, ..active() }, 10, 0, HOUR + 20), Some(SealReason::Size));
+        assert_eq!(due(&active(), 60_000, 0, HOUR + 20), Some(SealReason::Age));
+        assert_eq!(due(&active(), 10, 3, HOUR + 20), Some(SealReason::InvocationEnd));
         let late = ActiveFacts { first_append_ms: Some(HOUR + HOUR_MS - 1), ..active() };
-        assert_eq!(due(&late, 0, HOUR + HOUR_MS - 1), None);
-        assert_eq!(due(&late, 0, HOUR + HOUR_MS), Some(SealReason::Hour));
+        assert_eq!(due(&late, 0, 0, HOUR + HOUR_MS - 1), None);
+        assert_eq!(due(&late, 1, 0, HOUR + HOUR_MS), Some(SealReason::Hour));
     }
 
     #[test]
     fn nothing_is_sealed_that_holds_no_record() {
         let empty = ActiveFacts { object_bytes: 5_000, first_append_ms: Some(0), ..ActiveFacts::default() };
-        assert_eq!(policy().due(&empty, 100, HOUR), None);
+        assert_eq!(policy().due(&empty, i64::MAX, 100, HOUR), None);
     }
 
     #[test]
@@ -97,11 +104,11 @@ mod tests {
     #[test]
     fn a_late_record_does_not_seal_its_segment_at_once() {
         let late = ActiveFacts { partition_ms: Some(HOUR - 5), ..active() };
-        assert_eq!(policy().due(&late, 0, HOUR + 20), None);
+        assert_eq!(policy().due(&late, 10, 0, HOUR + 20), None);
     }
 
     #[test]
     fn a_clock_that_jumps_back_seals_nothing() {
-        assert_eq!(policy().due(&active(), 0, HOUR - 10 * HOUR_MS), None);
+        assert_eq!(policy().due(&active(), 10, 0, HOUR - 10 * HOUR_MS), None);
     }
 }

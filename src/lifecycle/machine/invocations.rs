@@ -12,8 +12,8 @@ const REMEMBERED_MAX: usize = 64;
 /// What the telemetry has told so far.
 #[derive(Debug, Default)]
 pub struct Invocations {
-    /// Started, and no report seen.
-    open: VecDeque<RequestId>,
+    /// Begun, and no report seen; with the time of `platform.start` by the platform's own clock.
+    open: VecDeque<(RequestId, Option<i64>)>,
     /// The function has finished; kept because that may be known before the event of the invocation is.
     done: VecDeque<RequestId>,
     begun_since_seal: u32,
@@ -23,20 +23,33 @@ pub struct Invocations {
 }
 
 impl Invocations {
-    /// Takes what was observed.
-    pub fn observe(&mut self, observed: &Observed) {
+    /// Takes what was observed. Returns how long a function took that has finished, in milliseconds: by the times that the
+    /// platform gave its events, since they are handed over late when the environment is frozen.
+    pub fn observe(&mut self, observed: &Observed) -> Option<i64> {
         match observed {
             Observed::InitReport => self.initialized = true,
-            Observed::Start(request_id) => {
+            Observed::Start { request_id, at_ms } => {
                 self.initialized = true;
-                remember(&mut self.open, request_id);
+                self.open(request_id, *at_ms);
             }
-            Observed::RuntimeDone { request_id, .. } => {
-                remember(&mut self.done, request_id);
+            Observed::RuntimeDone { request_id, at_ms, .. } => {
+                if !self.is_done(request_id) {
+                    keep(&mut self.done, request_id.clone());
+                }
                 self.ended_since_seal = self.ended_since_seal.saturating_add(1);
+                let started_ms = self.open.iter().find(|(open, _)| open == request_id).and_then(|(_, at_ms)| *at_ms);
+                return Some((*at_ms)?.saturating_sub(started_ms?));
             }
-            Observed::Report(request_id) => self.open.retain(|open| open != request_id),
+            Observed::Report(request_id) => self.open.retain(|(open, _)| open != request_id),
             Observed::Stored | Observed::Lost => {}
+        }
+        None
+    }
+
+    fn open(&mut self, request_id: &RequestId, at_ms: Option<i64>) {
+        match self.open.iter_mut().find(|(open, _)| open == request_id) {
+            Some((_, known_ms)) => *known_ms = known_ms.or(at_ms),
+            None => keep(&mut self.open, (request_id.clone(), at_ms)),
         }
     }
 
@@ -57,7 +70,7 @@ impl Invocations {
 
     /// Notes an INVOKE. It is ahead of the telemetry: the end of the invocation before may not have been seen yet.
     pub fn begun(&mut self, request_id: &RequestId) {
-        remember(&mut self.open, request_id);
+        self.open(request_id, None);
         self.begun_since_seal = self.begun_since_seal.saturating_add(1);
     }
 
@@ -73,14 +86,11 @@ impl Invocations {
     }
 }
 
-fn remember(list: &mut VecDeque<RequestId>, request_id: &RequestId) {
-    if list.contains(request_id) {
-        return;
-    }
+fn keep<T>(list: &mut VecDeque<T>, value: T) {
     if list.len() == REMEMBERED_MAX {
         list.pop_front();
     }
-    list.push_back(request_id.clone());
+    list.push_back(value);
 }
 
 #[cfg(test)]
@@ -92,14 +102,14 @@ mod tests {
     }
 
     fn done(n: usize) -> Observed {
-        Observed::RuntimeDone { request_id: id(n), failed: false }
+        Observed::RuntimeDone { request_id: id(n), failed: false, at_ms: Some(1_070) }
     }
 
     #[test]
     fn an_end_that_comes_before_its_invocation_is_remembered() {
         let mut invocations = Invocations::default();
-        invocations.observe(&Observed::Start(id(1)));
-        invocations.observe(&done(1));
+        invocations.observe(&Observed::Start { request_id: id(1), at_ms: Some(1_000) });
+        assert_eq!(invocations.observe(&done(1)), Some(70));
         assert!(invocations.is_done(&id(1)) && !invocations.is_done(&id(2)));
         assert!(!invocations.all_reported());
         invocations.observe(&Observed::Report(id(1)));
@@ -134,7 +144,7 @@ mod tests {
     fn lost_reports_do_not_grow_without_bound() {
         let mut invocations = Invocations::default();
         for n in 0..1_000 {
-            invocations.observe(&Observed::Start(id(n)));
+            invocations.observe(&Observed::Start { request_id: id(n), at_ms: None });
             invocations.observe(&done(n));
         }
         assert_eq!((invocations.open.len(), invocations.done.len()), (REMEMBERED_MAX, REMEMBERED_MAX));

@@ -1,0 +1,366 @@
+//! What waits to be delivered, and whose turn it is: pure, with the time passed in.
+//!
+//! The order: the last words of what failed, then the oldest. Within an outage attempts go round, so that one object that can
+//! never be stored does not stand for the store; one that fails again although others were delivered in between comes last.
+
+use std::collections::BTreeMap;
+
+use super::event::Waiting;
+use crate::upload::outgoing::OutgoingId;
+use crate::upload::retry::RetryPolicy;
+use crate::upload::store::PutErrorKind;
+
+/// Freezes after which an upload is given its time.
+const INTERRUPTIONS_MAX: u32 = 2;
+
+/// All objects that wait.
+#[derive(Debug)]
+pub struct Queue {
+    policy: RetryPolicy,
+    waiting: BTreeMap<OutgoingId, Item>,
+    attempts: u64,
+    /// Deliveries of this life.
+    delivered: u64,
+    /// Set at the end of the environment: everything gets one more attempt, whatever the schedule says.
+    last_round: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Item {
+    since_ms: i64,
+    is_urgent: bool,
+    in_flight: Option<InFlight>,
+    failures: u32,
+    /// Failures since anything was delivered.
+    failures_this_round: u32,
+    /// Failures although others were delivered since the one before.
+    strikes: u32,
+    delivered_at_failure: Option<u64>,
+    interruptions: u32,
+    not_before_ms: i64,
+    had_last_attempt: bool,
+    was_begun_anew: bool,
+}
+
+/// An attempt that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InFlight {
+    /// The object.
+    pub id: OutgoingId,
+    /// Tells attempts apart.
+    pub attempt: u64,
+    /// When it began.
+    pub began_ms: i64,
+    /// Whether its duration tells how fast the store is: it ran without an interruption.
+    pub is_measurable: bool,
+}
+
+impl Queue {
+    /// An empty queue.
+    pub fn new(policy: RetryPolicy) -> Self {
+        Self { policy, waiting: BTreeMap::new(), attempts: 0, delivered: 0, last_round: false }
+    }
+
+    /// Adds an object whose oldest record is from `since_ms`. One that waits already stays as it is.
+    pub fn add(&mut self, waiting: &Waiting, since_ms: i64) {
+        self.waiting.entry(waiting.id).or_insert(Item {
+            since_ms,
+            is_urgent: waiting.is_urgent,
+            in_flight: None,
+            failures: 0,
+            failures_this_round: 0,
+            strikes: 0,
+            delivered_at_failure: None,
+            interruptions: 0,
+            not_before_ms: i64::MIN,
+            had_last_attempt: false,
+            was_begun_anew: false,
+        });
+    }
+
+    /// Forgets an object, and returns the attempt that runs for it.
+    pub fn remove(&mut self, id: &OutgoingId) -> Option<InFlight> {
+        self.waiting.remove(id).and_then(|item| item.in_flight)
+    }
+
+    /// Objects that were delivered in this life.
+    pub fn deliveries(&self) -> u64 {
+        self.delivered
+    }
+
+    /// Objects that are not delivered.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whose turn it is, whatever runs already.
+    pub fn candidate(&self, now_ms: i64) -> Option<OutgoingId> {
+        self.eligible().filter(|(_, item)| item.not_before_ms <= now_ms).min_by_key(turn).map(|(id, _)| *id)
+    }
+
+    /// The same object, if it may be tried now.
+    pub fn turn_of(&self, id: &OutgoingId, now_ms: i64) -> Option<OutgoingId> {
+        self.eligible().find(|(other, item)| *other == id && item.not_before_ms <= now_ms).map(|(id, _)| *id)
+    }
+
+    /// When an object that keeps itself waiting may be tried again.
+    pub fn next_not_before_ms(&self, now_ms: i64) -> Option<i64> {
+        self.eligible().map(|(_, item)| item.not_before_ms).filter(|at_ms| *at_ms > now_ms).min()
+    }
+
+    fn eligible(&self) -> impl Iterator<Item = (&OutgoingId, &Item)> {
+        self.waiting.iter().filter(|(_, item)| item.in_flight.is_none() && self.has_attempts(item))
+    }
+
+    fn has_attempts(&self, item: &Item) -> bool {
+        if self.last_round { !item.had_last_attempt } else { !self.policy.is_exhausted(item.failures) }
+    }
+
+    /// What keeps somebody waiting: an object that can never be stored, or not in this life, does not.
+    fn awaited(&self) -> impl Iterator<Item = (&OutgoingId, &Item)> {
+        self.waiting.iter().filter(|(_, item)| item.strikes == 0 && self.has_attempts(item))
+    }
+
+    /// The age of the oldest record that waits.
+    pub fn oldest_ms(&self) -> Option<i64> {
+        self.awaited().map(|(_, item)| item.since_ms).min()
+    }
+
+    /// Whether last words of something that failed wait.
+    pub fn urgent(&self) -> Option<OutgoingId> {
+        self.awaited().filter(|(_, item)| item.is_urgent).min_by_key(turn).map(|(id, _)| *id)
+    }
+
+    /// One that freezes have interrupted too often, or that waits since before `overdue_ms`.
+    pub fn starved(&self, overdue_ms: i64) -> Option<OutgoingId> {
+        let is_starved = |item: &Item| item.interruptions >= INTERRUPTIONS_MAX || item.since_ms < overdue_ms;
+        self.awaited().filter(|(_, item)| is_starved(item)).min_by_key(turn).map(|(id, _)| *id)
+    }
+
+    /// Attempts that run.
+    pub fn in_flight(&self) -> impl Iterator<Item = InFlight> + '_ {
+        self.waiting.values().filter_map(|item| item.in_flight)
+    }
+
+    /// The attempt that runs for an object.
+    pub fn flight_of(&self, id: &OutgoingId) -> Option<InFlight> {
+        self.waiting.get(id).and_then(|item| item.in_flight)
+    }
+
+    /// Notes that an attempt begins, and returns its number.
+    pub fn begin(&mut self, id: &OutgoingId, now_ms: i64) -> u64 {
+        self.attempts += 1;
+        if let Some(item) = self.waiting.get_mut(id) {
+            item.in_flight = Some(InFlight { id: *id, attempt: self.attempts, began_ms: now_ms, is_measurable: true });
+            item.had_last_attempt = self.last_round;
+        }
+        self.attempts
+    }
+
+    /// An environment may have been frozen: what runs now tells nothing about the speed of the store.
+    pub fn mark_unmeasurable(&mut self) {
+        for flight in self.waiting.values_mut().filter_map(|item| item.in_flight.as_mut()) {
+            flight.is_measurable = false;
+        }
+    }
+
+    /// Notes that an object is where it should be, and returns the attempt that runs for it.
+    pub fn delivered(&mut self, id: &OutgoingId) -> Option<InFlight> {
+        let item = self.waiting.remove(id)?;
+        self.delivered += 1;
+        self.waiting.values_mut().for_each(|item| item.failures_this_round = 0);
+        item.in_flight
+    }
+
+    /// Notes that an attempt has failed. An object whose own bytes are at fault waits for `own_wait_ms`.
+    pub fn failed(&mut self, id: &OutgoingId, kind: PutErrorKind, now_ms: i64, own_wait_ms: i64) {
+        let delivered = self.delivered;
+        let Some(item) = self.waiting.get_mut(id) else { return };
+        item.in_flight = None;
+        item.failures = item.failures.saturating_add(1);
+        item.failures_this_round = item.failures_this_round.saturating_add(1);
+        let others_were_delivered = item.delivered_at_failure.is_some_and(|before| before < delivered);
+        if others_were_delivered || kind == PutErrorKind::Body {
+            item.strikes = item.strikes.saturating_add(1);
+        }
+        if kind == PutErrorKind::Body {
+            item.not_before_ms = now_ms.saturating_add(own_wait_ms);
+        }
+        item.delivered_at_failure = Some(delivered);
+    }
+
+    /// Notes that a freeze interrupted an attempt.
+    pub fn interrupted(&mut self, id: &OutgoingId) {
+        if let Some(item) = self.waiting.get_mut(id) {
+            item.in_flight = None;
+            item.interruptions = item.interruptions.saturating_add(1);
+        }
+    }
+
+    /// Notes that an attempt was cancelled: it counts for nothing.
+    pub fn cancelled(&mut self, id: &OutgoingId) {
+        if let Some(item) = self.waiting.get_mut(id) {
+            item.in_flight = None;
+            item.had_last_attempt = false;
+        }
+    }
+
+    /// Attempts of the last round that have run without an answer for so long, and were not begun anew before.
+    pub fn begin_anew(&mut self, is_hanging: impl Fn(&InFlight) -> bool) -> Vec<InFlight> {
+        let hanging = |item: &&mut Item| !item.was_begun_anew && item.in_flight.as_ref().is_some_and(&is_hanging);
+        let cut = self.waiting.values_mut().filter(hanging).filter_map(|item| {
+            item.was_begun_anew = true;
+            item.had_last_attempt = false;
+            item.in_flight.take()
+        });
+        cut.collect()
+    }
+
+    /// Attempts that were begun anew already, or may still be.
+    pub fn may_be_begun_anew(&self) -> impl Iterator<Item = InFlight> + '_ {
+        self.waiting.values().filter(|item| !item.was_begun_anew).filter_map(|item| item.in_flight)
+    }
+
+    /// The environment is about to end: everything gets one more attempt, whatever the schedule says.
+    pub fn begin_last_round(&mut self) {
+        self.last_round = true;
+        self.waiting.values_mut().for_each(|item| item.not_before_ms = i64::MIN);
+    }
+}
+
+/// Lower comes first.
+fn turn((id, item): &(&OutgoingId, &Item)) -> (u32, u32, bool, OutgoingId) {
+    (item.strikes, item.failures_this_round, !item.is_urgent, **id)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use spool::{Seqno, SpoolId};
+
+    use super::*;
+
+    const NOW: i64 = 1_790_000_000_000;
+    const OWN_WAIT_MS: i64 = 20_000;
+
+    fn id(first: u64) -> OutgoingId {
+        OutgoingId { spool: SpoolId::new(NOW, 1), first: Seqno(first) }
+    }
+
+    fn add(queue: &mut Queue, first: u64, is_urgent: bool) {
+        queue.add(&Waiting { id: id(first), oldest_ms: 0, is_urgent }, NOW);
+    }
+
+    fn queue(attempts: Option<u32>, ids: &[u64]) -> Queue {
+        let policy = RetryPolicy::try_new(Duration::from_millis(100), Duration::from_secs(20), attempts);
+        let mut queue = Queue::new(policy.expect("a schedule"));
+        ids.iter().for_each(|first| add(&mut queue, *first, false));
+        queue
+    }
+
+    fn fail(queue: &mut Queue, first: u64, kind: PutErrorKind) {
+        queue.begin(&id(first), NOW);
+        queue.failed(&id(first), kind, NOW, OWN_WAIT_MS);
+    }
+
+    fn deliver(queue: &mut Queue, first: u64) {
+        queue.begin(&id(first), NOW);
+        queue.delivered(&id(first));
+    }
+
+    #[test]
+    fn the_last_words_of_what_failed_are_first_then_the_oldest() {
+        let mut queue = queue(None, &[5, 3]);
+        add(&mut queue, 9, true);
+        for first in [9, 3, 5] {
+            assert_eq!(queue.candidate(NOW), Some(id(first)));
+            deliver(&mut queue, first);
+        }
+        assert_eq!((queue.candidate(NOW), queue.len()), (None, 0));
+    }
+
+    #[test]
+    fn what_runs_is_nobodys_turn() {
+        let mut queue = queue(None, &[1, 2]);
+        let attempt = queue.begin(&id(1), NOW);
+        assert_eq!(queue.candidate(NOW), Some(id(2)));
+        assert_eq!(queue.flight_of(&id(1)).map(|flight| flight.attempt), Some(attempt));
+        assert_eq!(queue.in_flight().count(), 1);
+    }
+
+    #[test]
+    fn in_an_outage_attempts_go_round_and_afterwards_the_order_is_the_old_one() {
+        let mut queue = queue(None, &[1, 2, 3]);
+        add(&mut queue, 7, true);
+        for first in [7, 1, 2, 3, 7] {
+            assert_eq!(queue.candidate(NOW), Some(id(first)));
+            fail(&mut queue, first, PutErrorKind::Retry);
+        }
+        deliver(&mut queue, 1);
+        for first in [7, 2, 3] {
+            assert_eq!(queue.candidate(NOW), Some(id(first)));
+            deliver(&mut queue, first);
+        }
+    }
+
+    #[test]
+    fn one_that_fails_while_others_are_delivered_comes_last_and_keeps_nobody_waiting() {
+        let mut queue = queue(None, &[1, 2, 3, 4]);
+        fail(&mut queue, 1, PutErrorKind::Retry);
+        deliver(&mut queue, 2);
+        assert_eq!(queue.candidate(NOW), Some(id(1)));
+        fail(&mut queue, 1, PutErrorKind::Retry);
+        deliver(&mut queue, 3);
+        assert_eq!(queue.candidate(NOW), Some(id(4)));
+        deliver(&mut queue, 4);
+        assert_eq!((queue.candidate(NOW), queue.oldest_ms(), queue.starved(i64::MAX)), (Some(id(1)), None, None));
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_read_waits_by_itself() {
+        let mut queue = queue(None, &[1, 2]);
+        fail(&mut queue, 1, PutErrorKind::Body);
+        assert_eq!(queue.candidate(NOW), Some(id(2)));
+        deliver(&mut queue, 2);
+        assert_eq!((queue.candidate(NOW), queue.next_not_before_ms(NOW)), (None, Some(NOW + OWN_WAIT_MS)));
+        assert_eq!(queue.candidate(NOW + OWN_WAIT_MS), Some(id(1)));
+    }
+
+    #[test]
+    fn attempts_may_be_bounded_and_the_last_round_gives_one_more() {
+        let mut queue = queue(Some(2), &[1]);
+        fail(&mut queue, 1, PutErrorKind::Retry);
+        fail(&mut queue, 1, PutErrorKind::Retry);
+        assert_eq!((queue.candidate(NOW), queue.oldest_ms()), (None, None));
+        queue.begin_last_round();
+        assert_eq!(queue.candidate(NOW), Some(id(1)));
+        fail(&mut queue, 1, PutErrorKind::Retry);
+        assert_eq!((queue.candidate(NOW), queue.len()), (None, 1), "it waits for the next life");
+    }
+
+    #[test]
+    fn one_that_freezes_interrupt_twice_or_that_is_overdue_is_starved() {
+        let mut queue = queue(None, &[1, 2]);
+        assert_eq!(queue.starved(NOW), None);
+        assert_eq!(queue.starved(NOW + 1), Some(id(1)));
+        for expected in [None, Some(id(2))] {
+            queue.begin(&id(2), NOW);
+            queue.interrupted(&id(2));
+            assert_eq!(queue.starved(NOW), expected);
+        }
+    }
+
+    #[test]
+    fn a_hanging_attempt_is_begun_anew_once() {
+        let mut queue = queue(None, &[1, 2]);
+        queue.begin_last_round();
+        queue.begin(&id(1), NOW);
+        queue.begin(&id(2), NOW + 10);
+        let cut = queue.begin_anew(|flight| flight.began_ms <= NOW);
+        assert_eq!(cut.iter().map(|flight| flight.id).collect::<Vec<_>>(), [id(1)]);
+        assert_eq!(queue.candidate(NOW), Some(id(1)));
+        queue.begin(&id(1), NOW);
+        assert_eq!(queue.begin_anew(|flight| flight.began_ms <= NOW), []);
+    }
+}
