@@ -112,3 +112,38 @@ async fn a_reborn_process_ships_what_it_finds_with_its_first_invocation() {
     ledgers.extend(world.heal().await);
     assert_whole(&world.verdict(&ledgers));
 }
+
+/// What is held is what the log says was decided, invocation by invocation.
+#[tokio::test]
+async fn an_environment_is_held_exactly_when_the_decision_log_says_so() {
+    for drain in ["adaptive", "end", "background"] {
+        let world = World::new().await;
+        let settings = [("DRAIN", drain), ("SEAL_AGE", "300ms"), ("LOG", "debug")];
+        let sandbox = with(&world, &settings).start().await.unwrap();
+        for sleep_ms in [5, 5, 200, 200, 200, 5, 5, 200, 5] {
+            invoke(&sandbox, Work { sleep_ms, ..Work::default() }).await;
+        }
+        world.end(&sandbox).await;
+        let output = sandbox.extension_output();
+        let plans: Vec<_> = output.iter().filter(|line| line.contains("plan=")).collect();
+        let held = plans.iter().filter(|plan| !plan.contains("plan=NextAtOnce")).count();
+        assert_eq!((plans.len(), held as u64), (9, summary(&sandbox, "held")), "{drain}: {output:#?}");
+    }
+}
+
+/// While handlers are long enough for an upload, the function is the last one to call `next`, not we.
+#[tokio::test]
+async fn in_the_background_of_long_handlers_nobody_waits_for_us() {
+    let world = World::new().await;
+    let settings = [("DRAIN", "background"), ("SEAL_AGE", "1s")];
+    let sandbox = with(&world, &settings).start().await.unwrap();
+    let mut last = 0;
+    for _ in 0..40 {
+        let invocation = sandbox.invoke(Work { sleep_ms: 200, ..Work::default() }).await;
+        last += u64::from(!invocation.extension_held.is_zero());
+    }
+    assert!(world.puts() > 2, "uploads happened meanwhile");
+    world.end(&sandbox).await;
+    let starved = summary(&sandbox, "held_for_starved_upload");
+    assert!(last <= starved, "{last} times we were the last: {}", the_line(&sandbox, "Ended"));
+}
