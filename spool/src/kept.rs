@@ -131,8 +131,16 @@ impl KeptSegments {
         self.by_segment.values().filter(|kept| matches!(kept.what, What::Tombstone(_))).count()
     }
 
-    pub(crate) fn has_in_flight(&self) -> bool {
-        self.by_segment.values().any(|kept| kept.in_flight)
+    /// What is just being uploaded, with the number of its first record.
+    pub(crate) fn in_flight(&self) -> impl Iterator<Item = (SegmentId, Seqno)> + '_ {
+        let in_flight = self.by_segment.iter().filter(|(_, kept)| kept.in_flight);
+        in_flight.map(|(segment, kept)| {
+            let first = match &kept.what {
+                What::Segment(segment) => segment.first,
+                What::Tombstone(tombstone) => tombstone.first,
+            };
+            (*segment, first)
+        })
     }
 
     /// Notes that an upload has begun; returns the row to write.

@@ -5,12 +5,13 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::adopt::Orphan;
+use crate::adopt::{Adopted, Orphan, StreamEnd};
 use crate::codec::{Compression, Encoder};
+use crate::elders::Elders;
 use crate::format::checksum::Salt;
 use crate::format::segment_header::SegmentHeader;
 use crate::format::state_slot::StateSlot;
-use crate::format::tombstone::Tombstone;
+use crate::format::tombstone::{Tombstone, may_merge};
 use crate::id::{SegmentId, Seqno, SpoolId};
 use crate::kept::{Kept, KeptSegments};
 use crate::loss::{LossCause, Losses};
@@ -88,6 +89,9 @@ pub enum SpoolEvent {
     Dropped(DroppedRange),
     /// What was sealed or dropped under this key is no more.
     Gone(SegmentKey),
+    /// Everything that an adopted spool held is delivered. The end, if its own process did not write one, is to be delivered
+    /// now; then the spool can be [finished](Spool::finish).
+    Drained(SpoolId, Option<StreamEnd>),
 }
 
 /// What the caller's seal policy decides from.
@@ -114,6 +118,7 @@ pub struct Spool {
     scratch: Vec<u8>,
     active: ActiveSegment,
     kept: KeptSegments,
+    elders: Elders,
     manifest: Manifest,
     events: Vec<SpoolEvent>,
     space: SpaceCheck,
@@ -203,6 +208,7 @@ impl Spool {
             scratch: Vec::new(),
             active,
             kept: KeptSegments::default(),
+            elders: Elders::default(),
             manifest,
             events: Vec::new(),
             space: SpaceCheck::default(),
@@ -305,7 +311,11 @@ impl Spool {
 
     /// Whether a refused range may have its tombstone, if there is one; as long as not, it may only grow.
     fn may_declare(&self) -> bool {
-        self.active.slot().undeclared.is_none() || self.kept.tombstones() < self.config.limits.tombstones_max
+        self.active.slot().undeclared.is_none() || self.may_bury()
+    }
+
+    fn may_bury(&self) -> bool {
+        self.kept.tombstones() + self.elders.tombstones() < self.config.limits.tombstones_max
     }
 
     /// A refused range ends the segment: what is stored before it is sealed, the range gets a tombstone, and the next
@@ -384,8 +394,23 @@ impl Spool {
         self.events.extend(sealed.map(SpoolEvent::Sealed));
     }
 
+    /// Takes in an adopted spool, to be drained beside this one: what it takes counts in the quota, and it gives way first.
+    /// What is to be delivered of it comes as [events](Self::take_events); of a spool that was rolled away from, some of it
+    /// has come before.
+    pub fn take_in(&mut self, adopted: Adopted) {
+        self.events.extend(self.elders.take_in(adopted));
+    }
+
+    /// Removes an adopted spool of which everything is delivered.
+    pub fn finish(&mut self, adopted: SpoolId) -> io::Result<()> {
+        self.elders.finish(adopted)
+    }
+
     /// Notes that an upload was begun: the segment does not give way until it has ended.
     pub fn attempt_begun(&mut self, key: &SegmentKey) {
+        if key.spool != self.id() {
+            return self.elders.attempt_begun(key);
+        }
         if let Some(row) = self.kept.attempt_begun(key.segment) {
             self.manifest.put(key.segment, row);
         }
@@ -393,6 +418,9 @@ impl Spool {
 
     /// Notes that an upload has ended without success.
     pub fn attempt_failed(&mut self, key: &SegmentKey) {
+        if key.spool != self.id() {
+            return self.elders.attempt_failed(key);
+        }
         self.kept.attempt_ended(key.segment);
     }
 
@@ -402,6 +430,11 @@ impl Spool {
     /// only marked and emptied. File first, row second: if the file cannot be removed, the row says that it was uploaded,
     /// and an adopter will not upload it again.
     pub fn remove(&mut self, key: &SegmentKey) -> io::Result<()> {
+        if key.spool != self.id() {
+            let (removed, event) = self.elders.delivered(key);
+            self.events.extend(event);
+            return removed;
+        }
         let marked = match self.kept.delivered(key.segment) {
             None => return Ok(()),
             Some((row, marked)) => {
@@ -426,9 +459,9 @@ impl Spool {
         self.kept.undelivered()
     }
 
-    /// Bytes that the spool takes on disk.
+    /// Bytes that the spool takes on disk, together with those that it has taken in.
     pub fn disk_bytes(&self) -> u64 {
-        self.kept.disk_bytes() + disk_bytes(self.active.file_bytes())
+        self.elders.disk_bytes() + self.kept.disk_bytes() + disk_bytes(self.active.file_bytes())
     }
 
     /// A name for the next fragment, unique in this spool.
@@ -464,6 +497,10 @@ impl Spool {
         let has_settled = self.has_settled;
         let mut old = std::mem::replace(self, new);
         self.events = old.take_events();
+        self.elders = std::mem::take(&mut old.elders);
+        for (segment, first) in old.kept.in_flight() {
+            self.elders.attempt_begun(&SegmentKey { spool: old.identity.id, segment, first });
+        }
         if has_settled {
             self.settle_in();
         }
@@ -530,14 +567,24 @@ impl Spool {
         if self.config.limits.when_full == WhenFull::DropNewest {
             return false;
         }
+        if self.elders_give_way(now_ms) {
+            return true;
+        }
         if self.kept.evictable().is_none() {
             // Only the active segment is left: it gives way unless an older one is just being uploaded.
-            let alone = !self.kept.has_in_flight() && self.active.totals().records > 0;
+            let alone = self.kept.in_flight().next().is_none() && self.active.totals().records > 0;
             if !alone || !self.seal(SealReason::Limit, now_ms).unwrap_or(false) {
                 return false;
             }
         }
         self.evict(now_ms).unwrap_or(false)
+    }
+
+    fn elders_give_way(&mut self, now_ms: i64) -> bool {
+        let events = if self.may_bury() { self.elders.give_way(now_ms) } else { Vec::new() };
+        let gave_way = !events.is_empty();
+        self.events.extend(events);
+        gave_way
     }
 
     fn evict(&mut self, now_ms: i64) -> io::Result<bool> {
@@ -553,14 +600,10 @@ impl Spool {
             maybe_delivered: facts.attempted,
         };
         let merged = self.kept.tombstone_before(segment).filter(|before| may_merge(before, &own));
-        if merged.is_none() && self.kept.tombstones() >= self.config.limits.tombstones_max {
+        if merged.is_none() && !self.may_bury() {
             return Ok(false);
         }
-        let tombstone = merged.map_or(own, |before| Tombstone {
-            records: before.records + own.records,
-            bytes: before.bytes + own.bytes,
-            ..before
-        });
+        let tombstone = merged.map_or(own, |before| before.with(&own));
         let storage = self.place.storage();
         storage.bury(tombstone.segment, &tombstone.encode())?;
         if tombstone.segment != segment {
@@ -604,12 +647,6 @@ impl From<Tombstone> for DroppedRange {
             maybe_delivered: tombstone.maybe_delivered,
         }
     }
-}
-
-/// Tombstones side by side become one, unless somebody may have been told of one of them already.
-fn may_merge(before: &Tombstone, own: &Tombstone) -> bool {
-    let nobody_knows = !before.maybe_delivered && !own.maybe_delivered;
-    nobody_knows && before.cause == own.cause && before.next_seq() == own.first
 }
 
 fn is_full(error: &io::Error) -> bool {
@@ -688,7 +725,7 @@ fn header(
         segment,
         first_seq,
         opened_ms: now_ms,
-        salt: salt(identity.salt_seed, segment),
+        salt: Salt::nth(identity.salt_seed, segment.0),
     }
 }
 
@@ -701,15 +738,6 @@ fn first_slot() -> StateSlot {
         ended: false,
         delivered: false,
     }
-}
-
-/// A different salt for every segment: one step of SplitMix64 (Steele, Lea, Flood 2014), whose output function is a
-/// bijection, so two segments of a spool never share one.
-fn salt(seed: u64, segment: SegmentId) -> Salt {
-    let mut z = seed.wrapping_add(segment.0.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    Salt(z ^ (z >> 31))
 }
 
 fn active_row(active: &ActiveSegment) -> Row {

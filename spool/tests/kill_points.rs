@@ -142,6 +142,7 @@ fn waiting(spool: &mut Spool) -> Vec<SpoolEvent> {
             SpoolEvent::Sealed(segment) => drop(waiting.insert(segment.key(), event)),
             SpoolEvent::Dropped(range) => drop(waiting.insert(range.key(), event)),
             SpoolEvent::Gone(key) => drop(waiting.remove(key)),
+            SpoolEvent::Drained(..) => {}
         }
     }
     waiting.into_values().collect()
@@ -166,7 +167,7 @@ fn deliver_one(spool: &mut Spool, event: SpoolEvent) {
             told(&range);
             range.key()
         }
-        SpoolEvent::Gone(_) => return,
+        SpoolEvent::Gone(_) | SpoolEvent::Drained(..) => return,
     };
     spool.remove(&key).unwrap();
 }

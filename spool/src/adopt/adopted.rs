@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 
+use super::drain::{AdoptedFile, LastState};
 use super::timeline::Findings;
 use crate::codec::Codec;
+use crate::format::tombstone::Tombstone;
 use crate::id::{SegmentId, Seqno, SpoolId};
 use crate::loss::Losses;
 use crate::segment::sealed::{DroppedRange, SealedSegment, SegmentKey};
-use crate::storage::disk::{DirLock, SpoolDir};
+use crate::storage::Storage;
+use crate::storage::disk::{DirLock, Disk, SpoolDir};
 
 /// What adoption found in an orphan, for a log line.
 #[derive(Debug, Default)]
@@ -43,15 +46,22 @@ pub struct StreamEnd {
 
 /// An orphan that is being drained.
 pub struct Adopted {
-    id: SpoolId,
+    pub(super) id: SpoolId,
     /// `None` for a spool that lived in memory.
-    place: Option<(SpoolDir, DirLock)>,
-    segments: Vec<SealedSegment>,
-    dropped: Vec<DroppedRange>,
-    /// Objects of each file that are not delivered yet.
-    outstanding: BTreeMap<SegmentId, usize>,
-    last_file: Option<SegmentId>,
-    end: Option<StreamEnd>,
+    pub(super) place: Option<Disk>,
+    pub(super) segments: Vec<SealedSegment>,
+    pub(super) dropped: Vec<DroppedRange>,
+    pub(super) files: BTreeMap<SegmentId, AdoptedFile>,
+    pub(super) last_file: Option<SegmentId>,
+    pub(super) last_state: Option<LastState>,
+    /// From this file on, nothing is removed before the end is delivered: it is the evidence of a loss.
+    evidence_from: Option<SegmentId>,
+    /// Tombstones that were made since adoption and that nobody has been told of.
+    pub(super) untold: BTreeMap<SegmentId, Tombstone>,
+    /// The end of the stream; `None` if it gave no number.
+    pub(super) end: Option<StreamEnd>,
+    /// Its own process has written the end.
+    pub(super) has_ended: bool,
     report: AdoptionReport,
 }
 
@@ -62,20 +72,18 @@ impl Adopted {
         last_file: Option<SegmentId>,
         findings: Findings,
     ) -> Self {
-        let mut outstanding: BTreeMap<SegmentId, usize> =
-            findings.empty.into_iter().map(|segment| (segment, 0)).collect();
-        let keys = findings.segments.iter().map(SealedSegment::key);
-        for key in keys.chain(findings.dropped.iter().map(DroppedRange::key)) {
-            *outstanding.entry(key.segment).or_default() += 1;
-        }
         let mut adopted = Self {
             id,
-            place,
+            place: place.map(|(dir, lock)| Disk::new(dir, lock)),
             segments: findings.segments,
             dropped: findings.dropped,
-            outstanding,
+            files: findings.files,
             last_file,
+            last_state: findings.last_state,
+            evidence_from: findings.evidence_from,
+            untold: BTreeMap::new(),
             end: findings.end,
+            has_ended: findings.has_ended,
             report: findings.report,
         };
         // A file that cannot be removed now goes with the directory.
@@ -103,23 +111,55 @@ impl Adopted {
         &self.report
     }
 
+    /// Bytes that it takes on disk.
+    pub fn disk_bytes(&self) -> u64 {
+        if self.place.is_some() { self.files.values().map(|file| file.disk_bytes).sum() } else { 0 }
+    }
+
+    /// How many declared losses wait to be told.
+    pub(crate) fn tombstones(&self) -> usize {
+        self.files.values().filter(|file| file.is_tombstone).count()
+    }
+
+    /// Whether this is still to be delivered.
+    pub(crate) fn waits(&self, key: &SegmentKey) -> bool {
+        self.files.get(&key.segment).is_some_and(|file| file.waits(key.first))
+    }
+
+    /// Notes that an upload was begun: the segment does not give way until it has ended.
+    pub(crate) fn attempt_begun(&mut self, key: &SegmentKey) {
+        self.untold.remove(&key.segment);
+        if let Some(file) = self.files.get_mut(&key.segment) {
+            file.attempt_begun(key.first);
+        }
+    }
+
+    /// Notes that an upload has ended without success.
+    pub(crate) fn attempt_failed(&mut self, key: &SegmentKey) {
+        if let Some(file) = self.files.get_mut(&key.segment) {
+            file.attempt_failed(key.first);
+        }
+    }
+
     /// Notes that an object is delivered, and removes files that are delivered whole, the oldest first.
     pub fn delivered(&mut self, key: &SegmentKey) -> io::Result<()> {
-        let Some(left) = self.outstanding.get_mut(&key.segment) else { return Ok(()) };
-        *left = left.saturating_sub(1);
+        let Some(file) = self.files.get_mut(&key.segment) else { return Ok(()) };
+        file.delivered(key.first);
         self.remove_delivered()
     }
 
-    /// Removes delivered files in order, but for the last one: it tells where the stream ends and goes with the directory.
+    /// Removes delivered files in order, but for the last one, which tells where the stream ends, and for those that tell of
+    /// a loss: they go with the directory.
     fn remove_delivered(&mut self) -> io::Result<()> {
         let mut result = Ok(());
-        while let Some(oldest) = self.outstanding.first_entry().filter(|oldest| *oldest.get() == 0) {
-            if self.last_file == Some(*oldest.key()) {
+        while let Some(oldest) = self.files.first_entry().filter(|oldest| oldest.get().is_delivered()) {
+            let segment = *oldest.key();
+            if self.last_file == Some(segment) || self.evidence_from.is_some_and(|from| from <= segment) {
                 break;
             }
-            let segment = oldest.remove_entry().0;
-            if let Some((dir, _)) = &self.place {
-                result = result.and(dir.remove_segment(segment));
+            oldest.remove();
+            if let Some(disk) = &self.place {
+                result = result.and(disk.remove_segment(segment));
             }
         }
         result
@@ -127,17 +167,17 @@ impl Adopted {
 
     /// Whether every object is delivered. What is left is the [end](Self::end), then [`finish`](Self::finish).
     pub fn is_drained(&self) -> bool {
-        self.outstanding.values().all(|left| *left == 0)
+        self.files.values().all(AdoptedFile::is_delivered)
     }
 
     /// The end to deliver before [`finish`](Self::finish); `None` if the life ended in order or gave no number.
     pub fn end(&self) -> Option<&StreamEnd> {
-        self.end.as_ref()
+        self.end.as_ref().filter(|_| !self.has_ended)
     }
 
     /// Removes the directory. Called when everything is delivered: what could not be read has been declared lost.
     pub fn finish(self) -> io::Result<()> {
-        self.place.map_or(Ok(()), |(dir, _)| dir.remove())
+        self.place.map_or(Ok(()), |disk| disk.remove_all())
     }
 }
 

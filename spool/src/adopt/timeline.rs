@@ -7,11 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::adopted::{AdoptionReport, StreamEnd};
+use super::drain::{AdoptedFile, LastState, Records};
 use crate::format::tombstone::{TOMBSTONE_BYTES, TOMBSTONE_MAGIC, Tombstone};
 use crate::format::wire::Reader;
 use crate::id::{SegmentId, Seqno, SpoolId};
-use crate::loss::{LossCause, Losses};
+use crate::loss::{Loss, LossCause, Losses};
 use crate::manifest::{Row, RowState};
+use crate::quota::disk_bytes;
+use crate::segment::active::StateFile;
 use crate::segment::file::SegmentFile;
 use crate::segment::scan::{Hole, Scan, ScanError, scan};
 use crate::segment::sealed::{DroppedRange, Extent, SealedSegment, SegmentFacts};
@@ -30,6 +33,7 @@ pub(super) struct Timeline {
 /// What one file tells.
 struct Piece {
     segment: SegmentId,
+    file: Arc<dyn SegmentFile>,
     first: Seqno,
     next: Seqno,
     content: Content,
@@ -44,9 +48,16 @@ enum Content {
 pub(super) struct Findings {
     pub segments: Vec<SealedSegment>,
     pub dropped: Vec<DroppedRange>,
+    /// The end of the stream; `None` if it gave no number.
     pub end: Option<StreamEnd>,
-    /// Files that hold nothing to deliver.
-    pub empty: Vec<SegmentId>,
+    /// The last record is an end that was delivered, or is going to be.
+    pub has_ended: bool,
+    /// All files, those with nothing to deliver included.
+    pub files: BTreeMap<SegmentId, AdoptedFile>,
+    /// The newest segment whose state can be read.
+    pub last_state: Option<LastState>,
+    /// From this file on, the files are what tells of a loss that no slot counts.
+    pub evidence_from: Option<SegmentId>,
     pub report: AdoptionReport,
 }
 
@@ -59,13 +70,15 @@ impl Timeline {
     pub(super) fn read(&mut self, segment: SegmentId, file: &Arc<dyn SegmentFile>) -> Result<(), ScanError> {
         if let Some(tombstone) = read_tombstone(file.as_ref())? {
             let (first, next) = (tombstone.first, tombstone.next_seq());
-            self.pieces.push(Piece { segment, first, next, content: Content::Tombstone(tombstone) });
+            let file = Arc::clone(file);
+            self.pieces.push(Piece { segment, file, first, next, content: Content::Tombstone(tombstone) });
             return Ok(());
         }
         let scan = scan(file)?;
         self.report.torn_bytes += scan.torn_bytes;
         let (first, next) = (scan.header.first_seq, scan.next_seq);
-        self.pieces.push(Piece { segment, first, next, content: Content::Segment(Box::new(scan)) });
+        let file = Arc::clone(file);
+        self.pieces.push(Piece { segment, file, first, next, content: Content::Segment(Box::new(scan)) });
         Ok(())
     }
 
@@ -81,24 +94,59 @@ impl Timeline {
 
     /// Puts everything together.
     pub(super) fn finish(mut self, rows: &BTreeMap<SegmentId, Row>, label: &Labeler) -> Findings {
-        let mut empty = self.take_covered();
-        empty.extend(&self.unfinished);
+        let covered = self.take_covered();
+        let without_content = covered.iter().chain(&self.unfinished);
+        let mut files: BTreeMap<_, _> =
+            without_content.map(|segment| (*segment, AdoptedFile::empty(disk_bytes(1)))).collect();
         let gaps = self.gaps();
         let mut findings = Findings {
             segments: Vec::new(),
             dropped: Vec::new(),
             end: self.end(&gaps),
-            empty,
+            has_ended: self.has_ended(),
+            files: BTreeMap::new(),
+            last_state: self.last_state(),
+            evidence_from: self.evidence_from(&gaps),
             report: AdoptionReport::default(),
         };
         findings.dropped.extend(gaps);
         for piece in &self.pieces {
-            let uploaded = rows.get(&piece.segment).is_some_and(|row| row.state == RowState::Uploaded);
+            let row = rows.get(&piece.segment);
+            files.insert(piece.segment, piece.adopted_file(row));
+            let uploaded = row.is_some_and(|row| row.state == RowState::Uploaded);
             self.deliver(piece, uploaded, label, &mut findings);
         }
         findings.dropped.sort_unstable_by_key(|range| range.first);
+        let segments = findings.segments.iter().map(SealedSegment::key);
+        for key in segments.chain(findings.dropped.iter().map(DroppedRange::key)) {
+            files.entry(key.segment).or_insert_with(|| AdoptedFile::empty(0)).wait(key.first);
+        }
+        findings.files = files;
         findings.report = self.report(&findings);
         findings
+    }
+
+    /// The newest segment whose state can be read: it is where losses of an adopter are counted.
+    fn last_state(&self) -> Option<LastState> {
+        let (piece, scan) = self.newest_segment()?;
+        let state = StateFile::of(Arc::clone(&piece.file), scan.header.salt, scan.slot?);
+        Some(LastState { header: scan.header, state })
+    }
+
+    fn newest_segment(&self) -> Option<(&Piece, &Scan)> {
+        self.pieces.iter().rev().find_map(|piece| match &piece.content {
+            Content::Segment(scan) => Some((piece, &**scan)),
+            Content::Tombstone(_) => None,
+        })
+    }
+
+    /// The first file without which a loss that the adopter found would not be found again: a hole in it, or a gap behind
+    /// it. Whoever adopts next must count the same.
+    fn evidence_from(&self, gaps: &[DroppedRange]) -> Option<SegmentId> {
+        let before = |gap: &DroppedRange| self.pieces.iter().rfind(|piece| piece.segment < gap.segment);
+        let gap = gaps.first().and_then(before).map(|piece| piece.segment);
+        let damaged = self.pieces.iter().find(|piece| piece.damaged().records > 0).map(|piece| piece.segment);
+        gap.into_iter().chain(damaged).min()
     }
 
     /// A tombstone that was merged with its neighbour covers it; a kill may have left the neighbour's file.
@@ -140,7 +188,6 @@ impl Timeline {
     }
 
     fn deliver(&self, piece: &Piece, uploaded: bool, label: &Labeler, findings: &mut Findings) {
-        let before = findings.segments.len() + findings.dropped.len();
         match &piece.content {
             Content::Tombstone(tombstone) => findings.dropped.push((*tombstone).into()),
             Content::Segment(scan) => {
@@ -150,9 +197,6 @@ impl Timeline {
                     findings.segments.extend(scan.runs.iter().map(|run| self.sealed(run, label)));
                 }
             }
-        }
-        if findings.segments.len() + findings.dropped.len() == before {
-            findings.empty.push(piece.segment);
         }
     }
 
@@ -182,16 +226,10 @@ impl Timeline {
         }
     }
 
-    /// The end that is to be written: none if the last record is one, or if no number was ever given.
+    /// Where the stream ends, unless no number was ever given.
     fn end(&self, gaps: &[DroppedRange]) -> Option<StreamEnd> {
-        let next_seq = self.pieces.iter().map(|piece| piece.next).max().filter(|next| *next > Seqno(0))?;
-        let (newest, scan) = self.pieces.iter().rev().find_map(|piece| match &piece.content {
-            Content::Segment(scan) => Some((piece, scan)),
-            Content::Tombstone(_) => None,
-        })?;
-        if self.has_ended(newest, scan) && newest.next == next_seq {
-            return None;
-        }
+        let next_seq = self.next_seq().filter(|next| *next > Seqno(0))?;
+        let (_, scan) = self.newest_segment()?;
         Some(StreamEnd {
             spool: self.spool,
             seq: next_seq,
@@ -201,9 +239,18 @@ impl Timeline {
         })
     }
 
+    /// The number behind everything that is known.
+    fn next_seq(&self) -> Option<Seqno> {
+        self.pieces.iter().map(|piece| piece.next).max()
+    }
+
     /// Whether the last record is an end that was delivered, or is going to be: it may be lost, or in an object whose name
     /// does not say so.
-    fn has_ended(&self, newest: &Piece, scan: &Scan) -> bool {
+    fn has_ended(&self) -> bool {
+        let Some((newest, scan)) = self.newest_segment() else { return false };
+        if Some(newest.next) != self.next_seq() {
+            return false;
+        }
         if newest.next > newest.first {
             return scan.ended;
         }
@@ -226,11 +273,8 @@ impl Timeline {
         for gap in gaps {
             losses.add(gap.cause, gap.records(), gap.raw_bytes);
         }
-        for piece in &self.pieces {
-            let Content::Segment(scan) = &piece.content else { continue };
-            for hole in scan.holes.iter().filter(|hole| hole.cause == LossCause::Damage) {
-                losses.add(hole.cause, hole.last.0 - hole.first.0 + 1, hole.raw_bytes);
-            }
+        for damaged in self.pieces.iter().map(Piece::damaged) {
+            losses.add(LossCause::Damage, damaged.records, damaged.bytes);
         }
         losses
     }
@@ -241,6 +285,29 @@ impl Timeline {
         report.objects = findings.segments.len();
         report.lost.clone_from(&findings.dropped);
         report
+    }
+}
+
+impl Piece {
+    fn adopted_file(&self, row: Option<&Row>) -> AdoptedFile {
+        let disk_bytes = disk_bytes(self.file.length().unwrap_or_default());
+        let Content::Segment(scan) = &self.content else { return AdoptedFile::tombstone(disk_bytes) };
+        let raw_bytes = scan.runs.iter().map(|(facts, _)| facts.raw_bytes).sum();
+        let runs_end = scan.runs.iter().map(|(facts, _)| facts.last).max();
+        let damage_end = scan.holes.iter().filter(|hole| hole.cause == LossCause::Damage).map(|hole| hole.last).max();
+        let next = runs_end.max(damage_end).map_or(self.first, |last| last.plus(1));
+        // Without a row nobody knows whether an upload had begun.
+        let maybe_delivered = row.is_none_or(|row| row.attempts > 0);
+        let records = Records { first: self.first, next, raw_bytes, damaged: self.damaged(), maybe_delivered };
+        AdoptedFile::segment(records, disk_bytes)
+    }
+
+    /// What of it is damaged.
+    fn damaged(&self) -> Loss {
+        let Content::Segment(scan) = &self.content else { return Loss::default() };
+        let holes = scan.holes.iter().filter(|hole| hole.cause == LossCause::Damage);
+        let lost = holes.map(|hole| Loss { records: hole.last.0 - hole.first.0 + 1, bytes: hole.raw_bytes });
+        lost.fold(Loss::default(), Loss::and)
     }
 }
 

@@ -120,6 +120,7 @@ impl World {
             segments_max: usize::from(input.segments_max).max(1),
             tombstones_max: usize::from(input.tombstones_max),
             when_full: if input.drop_newest { WhenFull::DropNewest } else { WhenFull::DropOldest },
+            ..SpoolLimits::default()
         };
         let compression: Compression = compression(input.codec, input.frame_bytes_max);
         let config = config(compression, limits);
@@ -240,6 +241,7 @@ impl World {
                     assert!(self.waiting.remove(&key).is_some(), "{key:?} was never there");
                     assert!(!self.in_flight.contains(&key), "{key:?} gave way while it was uploaded");
                 }
+                SpoolEvent::Drained(id, _) => unreachable!("{id} was never taken in"),
             }
         }
         assert_eq!(self.spool.undelivered(), self.waiting.len(), "what waits");

@@ -92,12 +92,21 @@ pub(crate) struct StateFile {
 }
 
 impl StateFile {
+    /// The state of a file that somebody else wrote.
+    pub(crate) fn of(file: Arc<dyn SegmentFile>, salt: Salt, slot: StateSlot) -> Self {
+        Self { file, salt, slot }
+    }
+
+    pub(crate) fn slot(&self) -> &StateSlot {
+        &self.slot
+    }
+
     pub(crate) fn file(&self) -> &Arc<dyn SegmentFile> {
         &self.file
     }
 
     /// Writes a slot in place. After an error the slot before it is in force.
-    fn update(&mut self, change: impl FnOnce(&mut StateSlot)) -> io::Result<()> {
+    pub(crate) fn update(&mut self, change: impl FnOnce(&mut StateSlot)) -> io::Result<()> {
         let mut slot = self.slot;
         change(&mut slot);
         slot.generation += 1;

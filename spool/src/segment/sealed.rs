@@ -148,6 +148,11 @@ impl SealedSegment {
         SegmentKey { spool: self.facts.spool, segment: self.facts.segment, first: self.facts.first }
     }
 
+    /// Frees its blocks at once: its name is gone, and whoever waits to read it holds it.
+    pub(crate) fn discard(&self) {
+        self.extent.file.discard();
+    }
+
     /// The bytes of the object, from the beginning, in pieces of about 64 KiB.
     ///
     /// Reads through the descriptor that was kept, so it works although the file may have been removed. Every payload is

@@ -60,6 +60,7 @@ fn told(spool: &mut Spool) -> Vec<String> {
         SpoolEvent::Sealed(segment) => format!("sealed {}", segment.label()),
         SpoolEvent::Dropped(range) => format!("{} {}-{}", range.cause.name(), range.first, range.last),
         SpoolEvent::Gone(key) => format!("gone {}", key.first),
+        SpoolEvent::Drained(_, end) => format!("drained, end {:?}", end.map(|end| end.seq)),
     };
     spool.take_events().into_iter().map(word).collect()
 }
@@ -336,6 +337,6 @@ fn an_adopted_spool_is_removed_when_everything_is_delivered_and_not_before() {
 
 #[test]
 fn salts_of_a_spool_differ() {
-    let salts: BTreeSet<_> = (0..1_000).map(|n| salt(3, SegmentId(n)).0).collect();
+    let salts: BTreeSet<_> = (0..1_000).map(|n| Salt::nth(3, n).0).collect();
     assert_eq!(salts.len(), 1_000);
 }

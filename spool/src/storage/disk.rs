@@ -6,6 +6,7 @@
 //! <root>/<spool id>/ballast-0            a block that a tombstone can be written into on a full disk
 //! <root>/<spool id>/manifest/            sled; a hint, never needed
 //! <root>/.new-<spool id>/                a spool directory that is being made
+//! <root>/dropped/<spool id>/             a spool of which only declared losses are left
 //! ```
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -23,6 +24,8 @@ use crate::segment::file::{DiskFile, SegmentFile};
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 const NEW_PREFIX: &str = ".new-";
+/// The directory of spools of which only declared losses are left.
+pub(crate) const SET_ASIDE: &str = "dropped";
 const SEGMENT_SUFFIX: &str = ".seg";
 const BALLAST_PREFIX: &str = "ballast-";
 
@@ -53,6 +56,20 @@ impl SpoolDir {
         let published = Self::of(root, id);
         fs::rename(&self.0, &published.0)?;
         Ok(published)
+    }
+
+    /// Moves it to where the spools lie of which only declared losses are left.
+    fn set_aside(&mut self) -> io::Result<()> {
+        let (Some(root), Some(name)) = (self.0.parent(), self.0.file_name()) else { return Ok(()) };
+        if root.ends_with(SET_ASIDE) {
+            return Ok(());
+        }
+        let aside = root.join(SET_ASIDE);
+        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&aside)?;
+        let moved = aside.join(name);
+        fs::rename(&self.0, &moved)?;
+        self.0 = moved;
+        Ok(())
     }
 
     /// Takes the lock; `None` if another process holds it.
@@ -159,6 +176,14 @@ impl Disk {
         (self.dir, self.lock)
     }
 
+    /// Moves the directory out of the way of other spools: nothing but declared losses is left in it.
+    pub(crate) fn set_aside(&mut self) -> io::Result<()> {
+        for ballast in self.ballast.drain(..) {
+            let _ = fs::remove_file(ballast);
+        }
+        self.dir.set_aside()
+    }
+
     fn lay_ballast(&self, path: &Path) -> io::Result<()> {
         let file = OpenOptions::new().create(true).truncate(true).write(true).mode(FILE_MODE).open(path)?;
         // Written, not only sized: the block must be ours. No magic number, so it is never taken for anything.
@@ -189,7 +214,9 @@ impl Storage for Disk {
     fn refill(&mut self) {
         for index in 0..BALLAST_FILES {
             let path = self.dir.0.join(format!("{BALLAST_PREFIX}{index}"));
-            if !self.ballast.contains(&path) && self.lay_ballast(&path).is_ok() {
+            // One that an earlier process has laid serves as well; on a full disk it could not be made again.
+            let lies_ready = || fs::metadata(&path).is_ok_and(|metadata| metadata.len() == TOMBSTONE_BYTES as u64);
+            if !self.ballast.contains(&path) && (lies_ready() || self.lay_ballast(&path).is_ok()) {
                 self.ballast.push(path);
             }
         }

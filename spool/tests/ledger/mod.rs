@@ -152,6 +152,7 @@ impl Ledger {
                 SpoolEvent::Sealed(segment) => drop(waiting.insert(segment.key(), Ok(segment))),
                 SpoolEvent::Dropped(range) => drop(waiting.insert(range.key(), Err(range))),
                 SpoolEvent::Gone(key) => drop(waiting.remove(&key)),
+                SpoolEvent::Drained(..) => {}
             }
         }
         for (key, object) in waiting {
