@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use spool::{Adopted, Labeler, Orphan, Spool, SpoolConfig, SpoolId, find_orphans};
+use spool::{Adopted, Found, Labeler, Orphan, Spool, SpoolConfig, SpoolId, find_orphans};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::watch;
 
@@ -105,8 +105,9 @@ async fn prepare(
     let label = labeler(delivery.keys.clone());
     let spool = make_spool(config, Arc::clone(&label)).ok_or_else(|| Unprepared::Registered(id.clone()))?;
     let own = spool.id();
-    let orphans = orphans_of(&config.spool_root, own);
-    let in_force = orphans.iter().rev().find_map(|orphan| orphan.last_request_id(TAIL_BYTES_MAX));
+    let mut found = orphans_of(&config.spool_root, own);
+    let in_force = found.orphans.iter().rev().find_map(|orphan| orphan.last_request_id(TAIL_BYTES_MAX));
+    let excess = found.take_excess(config.spool_limits.orphans_max);
     let spool: SharedSpool = Arc::new(Mutex::new(spool));
 
     let outbox = Outbox::new(Arc::clone(&spool), delivery.keys, config.function.version.clone());
@@ -114,20 +115,23 @@ async fn prepare(
     let uploader = Uploader::new(store, outbox, Queue::new(delivery.retry), rng);
     let (orphan_sender, orphan_receiver) = mpsc::unbounded_channel();
     let (observed_sender, observed) = mpsc::unbounded_channel();
-    let to_adopter: Arc<dyn Fn(Orphan) + Send + Sync> = Arc::new({
+    let to_adopter = {
         let uploader = uploader.clone();
-        move |orphan| {
+        move |to_adopt| {
             uploader.adoption_begins();
             // Without a receiver the process is ending; the next one adopts.
-            let _ = orphan_sender.send(orphan);
+            let _ = orphan_sender.send(to_adopt);
         }
-    });
+    };
     let outputs = Outputs {
         events: Arc::new({
             let uploader = uploader.clone();
             move |event| uploader.take(event)
         }),
-        orphans: Arc::clone(&to_adopter),
+        orphans: Arc::new({
+            let to_adopter = to_adopter.clone();
+            move |orphan| to_adopter(ToAdopt { orphan, gives_up: false })
+        }),
         observed: observed_sender,
     };
     let mut seal = config.seal;
@@ -145,9 +149,10 @@ async fn prepare(
     }
 
     tokio::spawn(uploader.clone().run());
-    for orphan in orphans {
-        to_adopter(orphan);
-    }
+    // What is given up makes room for the rest.
+    excess.into_iter().for_each(|orphan| to_adopter(ToAdopt { orphan, gives_up: true }));
+    let kept = found.set_aside.into_iter().chain(found.orphans);
+    kept.for_each(|orphan| to_adopter(ToAdopt { orphan, gives_up: false }));
     // Behind the first `next`: the platform waits for nothing of this.
     let (asked, has_asked) = watch::channel(false);
     tokio::spawn(settle_in(has_asked.clone(), Arc::clone(&spool)));
@@ -261,19 +266,19 @@ fn make_spool(config: &Config, label: Labeler) -> Option<Spool> {
     Spool::create_in_memory(spool_config, identity::fresh(now_ms), now_ms).ok()
 }
 
-fn orphans_of(root: &Path, own: SpoolId) -> Vec<Orphan> {
-    let found = match find_orphans(root, own) {
+fn orphans_of(root: &Path, own: SpoolId) -> Found {
+    let mut found = match find_orphans(root, own) {
         Ok(found) => found,
         // Without a directory there is nothing to adopt, and the spool itself has said so.
         Err(error) => {
             crate::debug!("error={error:?} The spool directory could not be listed; nothing is adopted.");
-            return Vec::new();
+            return Found::default();
         }
     };
-    for (spool, error) in found.unreadable {
+    for (spool, error) in std::mem::take(&mut found.unreadable) {
         crate::warn!("spool={spool} error={error:?} A spool of an earlier life could not be opened.");
     }
-    found.orphans
+    found
 }
 
 /// Makes the store. Cheap: no network, no TLS, no credentials before the first upload.
@@ -296,10 +301,17 @@ async fn settle_in(mut has_asked: watch::Receiver<bool>, spool: SharedSpool) {
     lock(&spool).settle_in();
 }
 
+/// A spool that waits for its adopter.
+struct ToAdopt {
+    orphan: Orphan,
+    /// It is one too many: its records are declared lost, and not delivered.
+    gives_up: bool,
+}
+
 /// Adopts spools, one at a time.
 async fn adopt_all(
     mut has_asked: watch::Receiver<bool>,
-    mut orphans: UnboundedReceiver<Orphan>,
+    mut orphans: UnboundedReceiver<ToAdopt>,
     root: PathBuf,
     label: Labeler,
     uploader: Uploader,
@@ -312,7 +324,8 @@ async fn adopt_all(
 }
 
 /// Adopts a spool on a thread of its own: its files are read whole, and nothing must wait for that.
-async fn adopt(mut orphan: Orphan, root: &Path, label: &Labeler) -> Option<Adopted> {
+async fn adopt(to_adopt: ToAdopt, root: &Path, label: &Labeler) -> Option<Adopted> {
+    let ToAdopt { mut orphan, gives_up } = to_adopt;
     let (sender, adopted) = tokio::sync::oneshot::channel();
     let (id, label, root) = (orphan.id(), Arc::clone(label), root.to_owned());
     let thread = std::thread::Builder::new().name("adopter".into());
@@ -324,7 +337,11 @@ async fn adopt(mut orphan: Orphan, root: &Path, label: &Labeler) -> Option<Adopt
             }
             Err(error) => crate::warn!("spool={id} error={error:?} Cleared files of the spool are held open only."),
         }
-        sender.send(orphan.adopt(&label)).is_ok()
+        let mut adopted = orphan.adopt(&label);
+        if let Some(adopted) = adopted.as_mut().ok().filter(|_| gives_up) {
+            give_up(adopted);
+        }
+        sender.send(adopted).is_ok()
     };
     if let Err(error) = thread.spawn(work) {
         crate::warn!("spool={id} error={error:?} No thread for adoption; the next life adopts.");
@@ -339,6 +356,16 @@ async fn adopt(mut orphan: Orphan, root: &Path, label: &Labeler) -> Option<Adopt
         Err(_) => crate::warn!("spool={id} Adoption panicked; the spool is left for the next life."),
     }
     None
+}
+
+fn give_up(adopted: &mut Adopted) {
+    let (id, records) = (adopted.id(), adopted.report().records);
+    match adopted.give_up(now_ms()) {
+        Ok(()) => crate::error!(
+            "spool={id} records={records} Too many spools of earlier lives wait; the oldest was given up."
+        ),
+        Err(error) => crate::warn!("spool={id} error={error:?} A spool that is one too many could not be given up."),
+    }
 }
 
 fn report_adoption(adopted: &Adopted) {

@@ -37,8 +37,7 @@ impl Elders {
         let waiting = |key: SegmentKey| adopted.waits(&key);
         let segments = adopted.segments().iter().filter(|segment| waiting(segment.key())).cloned();
         let dropped = adopted.dropped().iter().filter(|range| waiting(range.key())).copied();
-        let mut events: Vec<_> =
-            segments.map(SpoolEvent::Sealed).chain(dropped.map(SpoolEvent::Dropped)).collect();
+        let mut events: Vec<_> = segments.map(SpoolEvent::Sealed).chain(dropped.map(SpoolEvent::Dropped)).collect();
         self.by_id.insert(id, adopted);
         events.extend(self.advance(id));
         events

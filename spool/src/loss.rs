@@ -56,10 +56,7 @@ pub struct Loss {
 impl Loss {
     /// Both together. Sums saturate: a count that is too large to hold must not become a small one.
     pub(crate) fn and(self, other: Self) -> Self {
-        Self {
-            records: self.records.saturating_add(other.records),
-            bytes: self.bytes.saturating_add(other.bytes),
-        }
+        Self { records: self.records.saturating_add(other.records), bytes: self.bytes.saturating_add(other.bytes) }
     }
 }
 

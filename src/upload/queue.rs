@@ -24,6 +24,15 @@ pub enum Next {
     Idle,
 }
 
+/// What became of an object that waits, or did not wait before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// This is to be delivered.
+    Added(OutgoingId),
+    /// This is not to be delivered any more.
+    Removed(OutgoingId),
+}
+
 /// All objects that wait.
 #[derive(Debug)]
 pub struct Queue {
@@ -56,14 +65,19 @@ impl Queue {
         }
     }
 
-    /// Adds an object. One that waits already stays as it is.
-    pub fn add(&mut self, id: OutgoingId) {
-        self.waiting.entry(id).or_default();
+    /// Takes note of what has changed.
+    pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>) {
+        for change in changes {
+            match change {
+                Change::Added(id) => self.add(id),
+                Change::Removed(id) => drop(self.waiting.remove(&id)),
+            }
+        }
     }
 
-    /// Forgets an object that is not to be delivered any more.
-    pub fn remove(&mut self, id: &OutgoingId) {
-        self.waiting.remove(id);
+    /// Adds an object. One that waits already stays as it is.
+    fn add(&mut self, id: OutgoingId) {
+        self.waiting.entry(id).or_default();
     }
 
     /// Objects that are not delivered.

@@ -8,7 +8,7 @@ use spool::{Adopted, SpoolEvent};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::outbox::{Change, Outbox};
+use super::outbox::Outbox;
 use super::outgoing::OutgoingId;
 use super::queue::{Next, Queue};
 use super::store::{ObjectStore, PutError, PutErrorKind, PutOutcome};
@@ -79,10 +79,8 @@ impl Uploader {
     /// Takes what happened to a segment of the living spool.
     pub fn take(&self, event: SpoolEvent) {
         let mut state = lock(&self.shared.state);
-        match state.outbox.take(event) {
-            Change::Added(id) => state.queue.add(id),
-            Change::Removed(id) => state.queue.remove(&id),
-        }
+        let change = state.outbox.take(event);
+        state.queue.apply(change);
         drop(state);
         self.shared.wake.notify_one();
     }
@@ -96,9 +94,8 @@ impl Uploader {
     pub fn adoption_ends(&self, adopted: Option<Adopted>) {
         let mut state = lock(&self.shared.state);
         state.adoptions = state.adoptions.saturating_sub(1);
-        for id in adopted.map(|adopted| state.outbox.adopt(adopted)).unwrap_or_default() {
-            state.queue.add(id);
-        }
+        let changes = adopted.map(|adopted| state.outbox.adopt(adopted));
+        state.queue.apply(changes.into_iter().flatten());
         drop(state);
         self.shared.wake.notify_one();
         self.shared.progress.notify_waiters();
@@ -258,9 +255,8 @@ impl State {
         self.told_configuration = false;
         crate::info!("first={} bytes={bytes} outcome={outcome:?} A segment was delivered.", id.first);
         self.queue.delivered(id);
-        if let Some(next) = self.outbox.delivered(id) {
-            self.queue.add(next);
-        }
+        let changes = self.outbox.delivered(id);
+        self.queue.apply(changes);
     }
 
     fn failed(&mut self, id: &OutgoingId, error: &PutError, store: &str) {
