@@ -13,7 +13,8 @@ use spool::{
     SpoolId, SpoolLimits, find_orphans,
 };
 
-const ORPHANS_MAX: usize = 64;
+/// Orphans beyond the limit.
+const EXCESS: usize = 3;
 
 fn create(root: &Path, life: u32, limits: SpoolLimits) -> Spool {
     let config = SpoolConfig {
@@ -87,13 +88,13 @@ fn dropped(events: &[SpoolEvent]) -> Vec<DroppedRange> {
 fn the_oldest_of_too_many_orphans_are_given_up_and_declared() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
-    let excess = 3;
-    let ids: Vec<_> = (0..ORPHANS_MAX as u32 + excess).map(|life| leave_behind(root, life + 1, 2, 4)).collect();
+    let limit = SpoolLimits::default().orphans_max;
+    let ids: Vec<_> = (1..).take(limit + EXCESS).map(|life| leave_behind(root, life, 2, 4)).collect();
     let own = create(root, 1_000, no_limits());
     let mut found = find(root, &own);
-    let given_up = found.take_excess(ORPHANS_MAX);
-    assert_eq!(given_up.iter().map(|orphan| orphan.id()).collect::<Vec<_>>(), ids[..excess as usize], "the oldest");
-    assert_eq!(found.orphans.len(), ORPHANS_MAX);
+    let given_up = found.take_excess(limit);
+    assert_eq!(given_up.iter().map(|orphan| orphan.id()).collect::<Vec<_>>(), ids[..EXCESS], "the oldest");
+    assert_eq!(found.orphans.len(), limit);
     drop(found);
     for orphan in given_up {
         let mut adopted = orphan.adopt(&labeler()).unwrap();
@@ -102,7 +103,7 @@ fn the_oldest_of_too_many_orphans_are_given_up_and_declared() {
     }
     // The next life.
     let Found { orphans, set_aside, .. } = find(root, &own);
-    assert_eq!((orphans.len(), set_aside.len()), (ORPHANS_MAX, excess as usize));
+    assert_eq!((orphans.len(), set_aside.len()), (limit, EXCESS));
     drop(orphans);
     for orphan in set_aside {
         let id = orphan.id();
