@@ -160,7 +160,7 @@ impl KeptSegments {
     /// Notes that something is delivered; returns the row to write, and whether what waits for older ones could be marked
     /// and emptied.
     pub(crate) fn delivered(&mut self, segment: SegmentId) -> Option<(Row, io::Result<()>)> {
-        let older_waits = self.by_segment.range(..segment).any(|(_, kept)| !kept.delivered);
+        let older_waits = self.by_segment.range(..segment).next().is_some();
         let kept = self.by_segment.get_mut(&segment)?;
         (kept.delivered, kept.in_flight) = (true, false);
         kept.row.state = RowState::Uploaded;
@@ -179,15 +179,10 @@ impl KeptSegments {
         Some((kept.row.clone(), marked))
     }
 
-    /// Takes out everything delivered that nothing older waits before.
-    pub(crate) fn pop_delivered(&mut self) -> Vec<(SegmentId, Row)> {
-        let mut popped = Vec::new();
-        while let Some(oldest) = self.by_segment.first_entry().filter(|oldest| oldest.get().delivered) {
-            let (segment, kept) = oldest.remove_entry();
-            self.disk_bytes -= kept.disk_bytes;
-            popped.push((segment, kept.row));
-        }
-        popped
+    /// The oldest of all, if it is delivered: its file may vanish.
+    pub(crate) fn removable(&self) -> Option<(SegmentId, Row)> {
+        let (segment, kept) = self.by_segment.first_key_value()?;
+        kept.delivered.then(|| (*segment, kept.row.clone()))
     }
 
     /// The oldest segment that may give way: not delivered, not just being uploaded.

@@ -178,9 +178,7 @@ impl Spool {
 
     /// A spool in memory, for a process that has no disk: the same code over at most [`MEMORY_BYTES_MAX`]. What it holds is
     /// gone with the process; its objects are marked `volatile`. When it is full, batches are refused.
-    pub fn create_in_memory(mut config: SpoolConfig, identity: Identity, now_ms: i64) -> Result<Self, CreateError> {
-        config.limits.bytes_max = Some(u64::MAX);
-        config.limits.when_full = WhenFull::DropNewest;
+    pub fn create_in_memory(config: SpoolConfig, identity: Identity, now_ms: i64) -> Result<Self, CreateError> {
         let memory = Memory::new(MEMORY_BYTES_MAX);
         let active = first_segment(&config, identity, now_ms, &memory)
             .map_err(|source| CreateError { path: PathBuf::from("memory"), source })?;
@@ -285,11 +283,7 @@ impl Spool {
         self.declare_refused(now_ms).map_err(AppendError::Full)?;
         loop {
             match self.active.append(&mut self.encoder, &mut self.scratch, batch, now_ms) {
-                Err(AppendError::Write(error)) if is_full(&error) => {
-                    if !self.give_way(now_ms) {
-                        return Err(AppendError::Full(error));
-                    }
-                }
+                Err(AppendError::Write(error)) if is_full(&error) => self.give_way_or(error, now_ms)?,
                 result => {
                     self.space.appended_bytes += batch.lines.len() as u64;
                     return result;
@@ -312,6 +306,16 @@ impl Spool {
     /// Whether a refused range may have its tombstone, if there is one; as long as not, it may only grow.
     fn may_declare(&self) -> bool {
         self.active.slot().undeclared.is_none() || self.may_bury()
+    }
+
+    /// The limits of the place: memory has its own bound, and takes no notice of what lies on disk. The configured ones are for
+    /// the next roll.
+    fn limits(&self) -> SpoolLimits {
+        if self.is_volatile() {
+            SpoolLimits { bytes_max: Some(u64::MAX), when_full: WhenFull::DropNewest, ..self.config.limits }
+        } else {
+            self.config.limits
+        }
     }
 
     fn may_bury(&self) -> bool {
@@ -428,7 +432,7 @@ impl Spool {
     ///
     /// Files vanish in order, so that a gap between two of them always means a loss: while an older one waits, this one is
     /// only marked and emptied. File first, row second: if the file cannot be removed, the row says that it was uploaded,
-    /// and an adopter will not upload it again.
+    /// and an adopter will not upload it again. It is tried again with the next one that is delivered.
     pub fn remove(&mut self, key: &SegmentKey) -> io::Result<()> {
         if key.spool != self.id() {
             let (removed, event) = self.elders.delivered(key);
@@ -442,16 +446,16 @@ impl Spool {
                 marked
             }
         };
-        let mut result = marked;
-        for (segment, row) in self.kept.pop_delivered() {
-            let removed = self.place.storage().remove_segment(segment);
-            match removed {
-                Ok(()) => self.manifest.remove(segment),
-                Err(_) => self.manifest.put(segment, row),
+        while let Some((segment, row)) = self.kept.removable() {
+            if let Err(error) = self.place.storage().remove_segment(segment) {
+                // Those behind it wait for it: a gap would look like a loss.
+                self.manifest.put(segment, row);
+                return marked.and(Err(error));
             }
-            result = result.and(removed);
+            self.kept.take(segment);
+            self.manifest.remove(segment);
         }
-        result
+        marked
     }
 
     /// How many segments and declared losses are not delivered.
@@ -539,16 +543,15 @@ impl Spool {
     /// Makes room for so many bytes, by what the limits say.
     fn make_room(&mut self, needed: u64, now_ms: i64) -> Result<(), AppendError> {
         while !self.has_room(needed, now_ms) {
-            if !self.give_way(now_ms) {
-                return Err(AppendError::Full(io::Error::new(io::ErrorKind::QuotaExceeded, "its limits are reached")));
-            }
+            let full = io::Error::new(io::ErrorKind::QuotaExceeded, "its limits are reached");
+            self.give_way_or(full, now_ms)?;
             self.space.at_ms = None;
         }
         Ok(())
     }
 
     fn has_room(&mut self, needed: u64, now_ms: i64) -> bool {
-        let limits = self.config.limits;
+        let limits = self.limits();
         let is_due = self.space.appended_bytes >= SPACE_CHECK_BYTES
             || self.space.at_ms.is_none_or(|at_ms| at_ms.abs_diff(now_ms) >= SPACE_CHECK_MS);
         if is_due {
@@ -562,22 +565,32 @@ impl Spool {
         segments_fit && limits.has_room(self.disk_bytes(), needed, self.space.space)
     }
 
-    /// Gives up the oldest segment that may give way. `false` if there is none.
-    fn give_way(&mut self, now_ms: i64) -> bool {
-        if self.config.limits.when_full == WhenFull::DropNewest {
-            return false;
+    /// Gives up the oldest segment that may give way. If there is none, the spool is full; a disk that refuses even that is
+    /// a disk that fails.
+    fn give_way_or(&mut self, full: io::Error, now_ms: i64) -> Result<(), AppendError> {
+        match self.give_way(now_ms) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(AppendError::Full(full)),
+            Err(error) if is_full(&error) => Err(AppendError::Full(error)),
+            Err(error) => Err(AppendError::Write(error)),
+        }
+    }
+
+    fn give_way(&mut self, now_ms: i64) -> io::Result<bool> {
+        if self.limits().when_full == WhenFull::DropNewest {
+            return Ok(false);
         }
         if self.elders_give_way(now_ms) {
-            return true;
+            return Ok(true);
         }
         if self.kept.evictable().is_none() {
             // Only the active segment is left: it gives way unless an older one is just being uploaded.
             let alone = self.kept.in_flight().next().is_none() && self.active.totals().records > 0;
-            if !alone || !self.seal(SealReason::Limit, now_ms).unwrap_or(false) {
-                return false;
+            if !alone || !self.seal(SealReason::Limit, now_ms).map_err(|SealError(error)| error)? {
+                return Ok(false);
             }
         }
-        self.evict(now_ms).unwrap_or(false)
+        self.evict(now_ms)
     }
 
     fn elders_give_way(&mut self, now_ms: i64) -> bool {

@@ -55,7 +55,7 @@ pub struct Adopted {
     pub(super) last_file: Option<SegmentId>,
     pub(super) last_state: Option<LastState>,
     /// From this file on, nothing is removed before the end is delivered: it is the evidence of a loss.
-    evidence_from: Option<SegmentId>,
+    pub(super) evidence_from: Option<SegmentId>,
     /// Tombstones that were made since adoption and that nobody has been told of.
     pub(super) untold: BTreeMap<SegmentId, Tombstone>,
     /// The end of the stream; `None` if it gave no number.
@@ -151,18 +151,18 @@ impl Adopted {
     /// Removes delivered files in order, but for the last one, which tells where the stream ends, and for those that tell of
     /// a loss: they go with the directory.
     fn remove_delivered(&mut self) -> io::Result<()> {
-        let mut result = Ok(());
-        while let Some(oldest) = self.files.first_entry().filter(|oldest| oldest.get().is_delivered()) {
-            let segment = *oldest.key();
+        while let Some((segment, _)) = self.files.first_key_value().filter(|(_, file)| file.is_delivered()) {
+            let segment = *segment;
             if self.last_file == Some(segment) || self.evidence_from.is_some_and(|from| from <= segment) {
                 break;
             }
-            oldest.remove();
             if let Some(disk) = &self.place {
-                result = result.and(disk.remove_segment(segment));
+                // Those behind it wait for it: a gap would look like a loss.
+                disk.remove_segment(segment)?;
             }
+            self.files.remove(&segment);
         }
-        result
+        Ok(())
     }
 
     /// Whether every object is delivered. What is left is the [end](Self::end), then [`finish`](Self::finish).

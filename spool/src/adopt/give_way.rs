@@ -97,10 +97,13 @@ impl Adopted {
             if let Some(file) = self.files.get_mut(&segment) {
                 file.bury(records, disk_bytes(TOMBSTONE_BYTES as u64));
             }
-        } else if let Some(left) = self.files.remove(&segment).filter(|left| !left.is_delivered()) {
+        } else if let Some(left) = self.files.remove(&segment) {
             // A gap before it, or what was refused behind it, is still to be told.
             let kept = left.without_records();
             self.files.extend((!kept.is_delivered()).then_some((segment, kept)));
+            if self.evidence_from == Some(segment) {
+                self.evidence_from = Some(tombstone.segment);
+            }
         }
     }
 

@@ -13,6 +13,8 @@ pub struct Writer {
     pub now_ms: i64,
     /// Records that were refused.
     pub refused: u64,
+    /// Batches that were refused.
+    pub refused_batches: u32,
     /// How often the spool was left for memory.
     pub fled: u32,
     root: PathBuf,
@@ -29,13 +31,16 @@ impl Writer {
             label: labeler(),
             limits,
         };
-        let spool = Spool::create(config, identity(1), NOW).expect("made");
+        let made = Spool::create(config.clone(), identity(1), NOW);
+        let fled = u32::from(made.is_err());
+        let spool = made.or_else(|_| Spool::create_in_memory(config, identity(1), NOW)).expect("memory");
         Self {
             spool,
             ledger: Ledger::default(),
             now_ms: NOW,
             refused: 0,
-            fled: 0,
+            refused_batches: 0,
+            fled,
             root: root.into(),
             lives: 1,
             orphans: Vec::new(),
@@ -68,6 +73,7 @@ impl Writer {
             self.spool.refuse(records, records * 100, self.now_ms).expect("a new place takes at least the loss");
         }
         self.refused += records;
+        self.refused_batches += 1;
         let first = first.min(self.spool.next_seq().0 - records);
         self.ledger.acknowledge(self.spool.id(), first, records);
     }
@@ -121,6 +127,16 @@ impl Writer {
         for orphan in self.orphans.drain(..) {
             self.ledger.drain(orphan.adopt(&labeler()).expect("our own version"));
         }
+    }
+
+    /// Delivers everything that it still knows of, as long as it lives.
+    pub fn end(mut self) -> Ledger {
+        self.deliver();
+        self.lives += 1;
+        let last = identity(self.lives);
+        self.orphans.push(self.spool.roll_into_memory(last, self.now_ms).expect("memory"));
+        self.deliver_orphans();
+        self.ledger
     }
 
     /// Dies as by SIGKILL: what it holds is only what is on disk. The next life delivers it.

@@ -61,6 +61,8 @@ struct Now {
     orphans: VecDeque<Orphan>,
     /// Taken in, and not delivered whole.
     adopted: BTreeSet<SpoolId>,
+    /// Of these, the files have no names any more.
+    nameless: BTreeSet<SpoolId>,
     cleared: bool,
 }
 
@@ -73,6 +75,7 @@ impl Now {
             longest_batch: 0,
             orphans,
             adopted: BTreeSet::new(),
+            nameless: BTreeSet::new(),
             cleared: false,
         }
     }
@@ -225,6 +228,7 @@ impl Process {
                     end.iter().for_each(|end| self.bucket.end(end));
                     self.now.spool.finish(id).unwrap();
                     self.now.adopted.remove(&id);
+                    self.now.nameless.remove(&id);
                 }
             }
         }
@@ -370,8 +374,7 @@ impl Process {
             let has_files = !files_of(&self.root, *id).is_empty();
             let is_own = *id == own && (volatile || cleared);
             let is_rolled_from = self.now.orphans.iter().any(|orphan| orphan.id() == *id) && !has_files;
-            let is_adopted = self.now.adopted.contains(id) && !has_files;
-            if is_own || is_rolled_from || is_adopted {
+            if is_own || is_rolled_from || self.now.nameless.contains(id) {
                 life.forget(Memory::Gone);
             }
         }
@@ -416,6 +419,9 @@ impl Process {
             }
         }
         self.now.cleared = true;
+        if clear != Clear::Spool {
+            self.now.nameless.clone_from(&self.now.adopted);
+        }
     }
 
     /// What the extension does at every invocation and once a second.
