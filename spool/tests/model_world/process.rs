@@ -374,7 +374,8 @@ impl Process {
             let has_files = !files_of(&self.root, *id).is_empty();
             let is_own = *id == own && (volatile || cleared);
             let is_rolled_from = self.now.orphans.iter().any(|orphan| orphan.id() == *id) && !has_files;
-            if is_own || is_rolled_from || self.now.nameless.contains(id) {
+            let is_adopted = self.now.adopted.contains(id) && !has_files || self.now.nameless.contains(id);
+            if is_own || is_rolled_from || is_adopted {
                 life.forget(Memory::Gone);
             }
         }
