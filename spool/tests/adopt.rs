@@ -217,3 +217,22 @@ fn the_request_id_in_force_is_that_of_the_last_entry() {
     world::seal(&mut spool, SealReason::Age);
     assert_eq!(found(1 << 20).as_deref(), Some("last"), "the open segment has no entry yet");
 }
+
+#[test]
+fn every_segment_tells_the_request_id_in_force_once() {
+    let root = tempfile::tempdir().unwrap();
+    let mut spool = spool(root.path());
+    let meta = Meta { request_id: Some("79b4f56e".into()), ..Meta::default() };
+    for _ in 0..2 {
+        for _ in 0..3 {
+            let lines = records(spool.id(), spool.next_seq().0..spool.next_seq().0 + 1);
+            spool.append(&batch(&lines, 1, &meta), NOW_MS).unwrap();
+        }
+        world::seal(&mut spool, SealReason::Size);
+    }
+    let told = |name: &str| {
+        let bytes = fs::read(dir(root.path(), spool.id()).join(name)).unwrap();
+        bytes.windows(8).filter(|window| window == b"79b4f56e").count()
+    };
+    assert_eq!([told("000000000000.seg"), told("000000000001.seg")], [1, 1]);
+}

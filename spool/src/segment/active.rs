@@ -8,7 +8,7 @@ use super::sealed::{Extent, Mark, SegmentFacts};
 use crate::codec::{CodecError, Encoder, FrameEnd};
 use crate::format::checksum::{ObjectDigest, Salt};
 use crate::format::entry::{ENTRY_HEADER_BYTES, EntryFlags, EntryHeader, EntryKind, PAYLOAD_BYTES_MAX};
-use crate::format::meta::Meta;
+use crate::format::meta::{InForce, Meta};
 use crate::format::segment_header::{ENTRIES_AT, SegmentHeader};
 use crate::format::state_slot::{StateSlot, UndeclaredRange};
 use crate::id::Seqno;
@@ -82,6 +82,7 @@ pub(crate) struct ActiveSegment {
     /// What completes the frame that is open at `end`.
     open_frame: Option<FrameEnd>,
     frame_ends: Vec<(u64, FrameEnd)>,
+    in_force: InForce,
 }
 
 /// A segment file and its state slots.
@@ -162,6 +163,7 @@ impl ActiveSegment {
             digest: ObjectDigest::new(),
             open_frame: None,
             frame_ends: Vec::new(),
+            in_force: InForce::default(),
         })
     }
 
@@ -246,7 +248,7 @@ impl ActiveSegment {
         let Ok(raw_bytes) = u32::try_from(batch.lines.len()) else {
             return Err(AppendError::TooLarge(batch.lines.len()));
         };
-        let (meta_bytes, encoded) = encode_body(encoder, scratch, batch)?;
+        let (meta_bytes, encoded) = encode_body(encoder, scratch, batch, &self.in_force)?;
         let flags = EntryFlags {
             starts_frame: encoded.starts_frame,
             ends_frame: encoded.ends_frame,
@@ -276,6 +278,7 @@ impl ActiveSegment {
             }
         };
         self.account(at, &header, &scratch[payload_at..], encoder, now_ms);
+        self.in_force.note(batch.meta);
         Ok(())
     }
 
@@ -400,10 +403,11 @@ fn encode_body(
     encoder: &mut Encoder,
     scratch: &mut Vec<u8>,
     batch: &Batch<'_>,
+    in_force: &InForce,
 ) -> Result<(u16, crate::codec::Encoded), AppendError> {
     scratch.clear();
     scratch.resize(ENTRY_HEADER_BYTES, 0);
-    batch.meta.encode(scratch);
+    batch.meta.encode_news(in_force, scratch);
     let meta_bytes = u16::try_from(scratch.len() - ENTRY_HEADER_BYTES).expect("bounded by META_BYTES_MAX");
     let encoded = encoder.encode(batch.lines, scratch)?;
     Ok((meta_bytes, encoded))

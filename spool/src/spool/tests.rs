@@ -30,18 +30,12 @@ fn spool(root: &Path) -> Spool {
     Spool::create(config(root), identity(1), NOW).expect("created")
 }
 
+fn batch<'a>(line: &'a str, meta: &'a Meta) -> Batch<'a> {
+    Batch { lines: line.as_bytes(), records: 1, first_line_ms: None, body_bytes: 1, body_hash: 1, meta, end: false }
+}
+
 fn append(spool: &mut Spool, line: &str) -> Result<(), AppendError> {
-    let meta = Meta::default();
-    let batch = Batch {
-        lines: line.as_bytes(),
-        records: 1,
-        first_line_ms: None,
-        body_bytes: 1,
-        body_hash: 1,
-        meta: &meta,
-        end: false,
-    };
-    spool.append(&batch, NOW)
+    spool.append(&batch(line, &Meta::default()), NOW)
 }
 
 fn sealed(spool: &mut Spool, line: &str) -> SegmentKey {
@@ -249,6 +243,24 @@ fn with_drop_newest_the_batch_is_refused_and_the_old_ones_stay() {
     assert_eq!(spool.next_seq(), Seqno(2), "numbers are not taken by a failed append");
     spool.refuse(1, 901, NOW).expect("works on a full place");
     assert_eq!(spool.next_seq(), Seqno(3));
+}
+
+#[test]
+fn an_entry_that_was_not_written_has_told_nothing() {
+    let root = tempfile::tempdir().expect("tempdir");
+    let mut config = config(root.path());
+    config.limits.when_full = WhenFull::DropNewest;
+    let memory = Memory::new(3_000);
+    let mut spool = Spool::create_on(Box::new(memory.clone()), config, identity(1), NOW).expect("made");
+    let mut append = |request_id: &str, line: &str| {
+        let meta = Meta { request_id: Some(request_id.into()), ..Meta::default() };
+        spool.append(&batch(line, &meta), NOW)
+    };
+    append("first", "a\n").expect("fits");
+    append("second", &"x".repeat(3_000)).expect_err("does not fit");
+    append("second", "b\n").expect("fits");
+    let orphan = Orphan::handed_over(identity(1).id, None, memory.files());
+    assert_eq!(orphan.last_request_id(u64::MAX).as_deref(), Some("second"));
 }
 
 #[test]
