@@ -311,7 +311,7 @@ impl Spool {
     /// The limits of the place: memory has its own bound, and takes no notice of what lies on disk. The configured ones are for
     /// the next roll.
     fn limits(&self) -> SpoolLimits {
-        if self.is_volatile() {
+        if matches!(self.place, Place::Memory(_)) {
             SpoolLimits { bytes_max: Some(u64::MAX), when_full: WhenFull::DropNewest, ..self.config.limits }
         } else {
             self.config.limits

@@ -33,7 +33,8 @@ impl Adopted {
         let Some((segment, records)) = oldest.and_then(|(segment, file)| Some((*segment, file.records?))) else {
             return Ok(Vec::new());
         };
-        let Some(last) = &self.last_state else { return Ok(Vec::new()) };
+        // What lies in memory takes no disk; without a state there is nowhere to count.
+        let Some(last) = self.last_state.as_ref().filter(|_| self.place.is_some()) else { return Ok(Vec::new()) };
         let mut events = Vec::new();
         if last.header.segment == segment {
             events.extend(self.begin_successor(segment, records, now_ms)?);
