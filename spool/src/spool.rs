@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::adopt::{Adopted, Orphan, StreamEnd};
 use crate::codec::{Compression, Encoder};
@@ -32,6 +33,8 @@ pub const MEMORY_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Room on the file system is measured anew after so many appended bytes, or so much time.
 const SPACE_CHECK_BYTES: u64 = 1024 * 1024;
 const SPACE_CHECK_MS: u64 = 1_000;
+/// How long the end of the process waits for the manifest's thread. One that hangs leaves a directory that holds nothing.
+const MANIFEST_LIMIT: Duration = Duration::from_millis(200);
 
 /// What a spool is made with.
 #[derive(Clone)]
@@ -535,6 +538,8 @@ impl Spool {
             && slot.undeclared.is_none()
             && ended_or_unused;
         if nothing_left {
+            // Its thread may still be making files there.
+            std::mem::replace(&mut self.manifest, Manifest::none()).close().wait(MANIFEST_LIMIT);
             self.place.storage().remove_all()?;
         }
         Ok(nothing_left)

@@ -264,6 +264,17 @@ fn an_entry_that_was_not_written_has_told_nothing() {
 }
 
 #[test]
+fn an_unused_spool_is_removed_while_its_manifest_is_being_opened() {
+    let root = tempfile::tempdir().expect("tempdir");
+    for life in 0..100 {
+        let mut spool = Spool::create(config(root.path()), identity(life), NOW).expect("created");
+        spool.settle_in();
+        assert!(spool.remove_if_empty().expect("nobody is in the way"), "life {life}");
+    }
+    assert_eq!(std::fs::read_dir(root.path()).expect("listed").count(), 0);
+}
+
+#[test]
 fn a_spool_in_memory_is_adopted_like_any_other_and_says_that_it_was_volatile() {
     let root = tempfile::tempdir().expect("tempdir");
     let mut spool = Spool::create_in_memory(config(root.path()), identity(1), NOW).expect("made");
