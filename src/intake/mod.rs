@@ -236,7 +236,7 @@ impl Intake {
                 return;
             }
             state.lines.clear();
-            line::end(&mut state.lines, seq.0, &spool.losses());
+            line::end(&mut state.lines, seq.0, &spool.losses(), false);
             let meta = Meta { request_id: in_force(&state.attributor), ..Meta::default() };
             let batch = Batch {
                 lines: &state.lines,

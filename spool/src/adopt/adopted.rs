@@ -14,16 +14,38 @@ use crate::storage::disk::{DirLock, SpoolDir};
 /// What adoption found in an orphan, for a log line.
 #[derive(Debug, Default)]
 pub struct AdoptionReport {
-    /// Records that are intact.
+    /// Files that could be read.
+    pub files: usize,
+    /// Rows of its manifest; none if there is no manifest, or it could not be read in time.
+    pub rows: usize,
+    /// Records that are intact and not delivered.
     pub records: u64,
     /// Objects that they make.
     pub objects: usize,
-    /// Bytes at the ends of files that a kill had torn; they were never acknowledged.
+    /// Repaired: bytes at the ends of files that a kill had torn; they were never acknowledged.
     pub torn_bytes: u64,
+    /// Repaired: damaged bytes that were stepped over to the next valid header.
+    pub skipped_bytes: u64,
     /// Lost ranges, those that the spool itself had declared included.
     pub lost: Vec<DroppedRange>,
     /// Files that could not be read, and why.
     pub unreadable: Vec<(SegmentId, String)>,
+    /// Files that have a row and are not there, but for those that were delivered.
+    pub missing: Vec<SegmentId>,
+    /// The newest file cannot be read or is missing: nobody knows how many numbers were given.
+    pub unknown_tail: bool,
+}
+
+impl AdoptionReport {
+    /// Records that are lost, or may be.
+    pub fn lost_records(&self) -> u64 {
+        self.lost.iter().map(DroppedRange::records).fold(0, u64::saturating_add)
+    }
+
+    /// Bytes of their lines, as far as is known.
+    pub fn lost_bytes(&self) -> u64 {
+        self.lost.iter().map(|range| range.raw_bytes).fold(0, u64::saturating_add)
+    }
 }
 
 /// The end of a stream that its own process could not write.
@@ -35,6 +57,8 @@ pub struct StreamEnd {
     pub seq: Seqno,
     /// What was lost, by cause.
     pub losses: Losses,
+    /// The newest file could not be read: there may have been records behind this number.
+    pub unknown_tail: bool,
     /// How its objects are compressed.
     pub codec: Codec,
     /// How its lines are written.
@@ -51,6 +75,9 @@ pub struct Adopted {
     /// Objects of each file that are not delivered yet.
     outstanding: BTreeMap<SegmentId, usize>,
     last_file: Option<SegmentId>,
+    /// Only the manifest knows of some of it: it stays to the end, and all files with it.
+    needs_manifest: bool,
+    has_removed_manifest: bool,
     end: Option<StreamEnd>,
     report: AdoptionReport,
 }
@@ -75,6 +102,8 @@ impl Adopted {
             dropped: findings.dropped,
             outstanding,
             last_file,
+            needs_manifest: findings.needs_manifest,
+            has_removed_manifest: false,
             end: findings.end,
             report: findings.report,
         };
@@ -111,16 +140,24 @@ impl Adopted {
     }
 
     /// Removes delivered files in order, but for the last one: it tells where the stream ends and goes with the directory.
+    ///
+    /// The manifest goes before the first of them: nobody writes its rows any more, and to the next adopter a file that was
+    /// removed would look like one that has vanished.
     fn remove_delivered(&mut self) -> io::Result<()> {
         let mut result = Ok(());
         while let Some(oldest) = self.outstanding.first_entry().filter(|oldest| *oldest.get() == 0) {
-            if self.last_file == Some(*oldest.key()) {
+            if self.needs_manifest || self.last_file == Some(*oldest.key()) {
                 break;
             }
-            let segment = oldest.remove_entry().0;
+            let segment = *oldest.key();
             if let Some((dir, _)) = &self.place {
+                if !self.has_removed_manifest {
+                    dir.remove_manifest()?;
+                    self.has_removed_manifest = true;
+                }
                 result = result.and(dir.remove_segment(segment));
             }
+            oldest.remove();
         }
         result
     }

@@ -7,6 +7,7 @@
 //! * Every hole between known ranges is declared, whether or not there is a manifest.
 
 mod adopted;
+mod hints;
 mod orphan;
 mod timeline;
 
@@ -61,3 +62,6 @@ pub fn find_orphans(root: &Path, own: SpoolId) -> io::Result<Found> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,12 +3,15 @@
 //! * Rows are written on transitions of a segment, never per append, by a thread of their own with a blocking `flush()`
 //!   (sled's `insert` alone survives nothing).
 //! * A manifest that fails, by an error, a panic or a hang, is abandoned where it is; the spool goes on without.
+//! * sled is given the directory by its descriptor: a thread that wakes up late, when the spool is drained and gone, finds a
+//!   directory in which no file can be made, and brings nothing back.
 //! * The only file that names sled.
 
 mod row;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -136,7 +139,13 @@ impl Manifest {
 }
 
 fn write(path: &Path, changes: &Receiver<Change>, state: &AtomicU8) -> sled::Result<()> {
-    let rows = open(path)?;
+    // Never makes the directory of the spool.
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error.into()),
+        _ => {}
+    }
+    let place = File::open(path)?;
+    let rows = open(&place)?;
     state.store(ManifestState::Open as u8, Ordering::Relaxed);
     for change in changes {
         if state.load(Ordering::Relaxed) == ManifestState::Abandoned as u8 {
@@ -151,12 +160,10 @@ fn write(path: &Path, changes: &Receiver<Change>, state: &AtomicU8) -> sled::Res
     Ok(())
 }
 
-/// Never makes the directory of the spool: a thread that wakes up late must not bring back one that was removed.
-fn open(path: &Path) -> sled::Result<sled::Db> {
-    match fs::create_dir(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error.into()),
-        _ => remove_unfinished_snapshots(path),
-    }
+/// Opens the database in a directory that must stay open as long as it does.
+fn open(place: &File) -> sled::Result<sled::Db> {
+    let path = PathBuf::from(format!("/proc/self/fd/{}", place.as_raw_fd()));
+    remove_unfinished_snapshots(&path);
     sled::Config::new().path(path).cache_capacity(CACHE_BYTES).segment_size(SEGMENT_BYTES).flush_every_ms(None).open()
 }
 
@@ -172,27 +179,35 @@ fn remove_unfinished_snapshots(path: &Path) {
     }
 }
 
+/// What a manifest tells, segment by segment.
+pub(crate) type Rows = BTreeMap<SegmentId, Row>;
+
 /// The rows of a manifest that another life wrote, or `None` if they cannot be had within the time.
-///
-/// A thread that hangs is left behind; the process that adopts is not held up by it.
-pub(crate) fn read_rows(path: &Path, limit: Duration) -> Option<BTreeMap<SegmentId, Row>> {
-    if !path.exists() {
-        return None;
-    }
+pub(crate) fn read_rows(path: &Path, limit: Duration) -> Option<Rows> {
+    // Opened here: a thread that is late must not open what lies under this name by then.
+    let place = File::open(path).ok()?;
+    within(limit, move || all_rows(&place).ok())
+}
+
+/// What `read` returns, unless it panics or takes longer. A thread that hangs is left behind; the process that adopts is
+/// not held up by it.
+pub(crate) fn within<T: Send + 'static>(
+    limit: Duration,
+    read: impl FnOnce() -> Option<T> + Send + 'static,
+) -> Option<T> {
     let (sender, receiver) = mpsc::sync_channel(1);
-    let path = path.to_path_buf();
     let reader = move || {
-        let rows = catch_unwind(AssertUnwindSafe(|| all_rows(&path)));
+        let rows = catch_unwind(AssertUnwindSafe(read));
         // The receiver may have given up.
-        let _ = sender.send(rows.ok().and_then(Result::ok));
+        let _ = sender.send(rows.ok().flatten());
     };
     thread::Builder::new().name("manifest-reader".into()).spawn(reader).ok()?;
     receiver.recv_timeout(limit).ok().flatten()
 }
 
-fn all_rows(path: &Path) -> sled::Result<BTreeMap<SegmentId, Row>> {
-    let mut rows = BTreeMap::new();
-    for pair in open(path)?.iter() {
+pub(crate) fn all_rows(place: &File) -> sled::Result<Rows> {
+    let mut rows = Rows::new();
+    for pair in open(place)?.iter() {
         let (key, value) = pair?;
         let segment = <[u8; 8]>::try_from(key.as_ref()).map(|key| SegmentId(u64::from_be_bytes(key)));
         if let (Ok(segment), Some(row)) = (segment, Row::decode(&value)) {

@@ -5,6 +5,7 @@
 //! <root>/<spool id>/000000000007.seg     one file a segment, or a tombstone in its place
 //! <root>/<spool id>/ballast-0            a block that a tombstone can be written into on a full disk
 //! <root>/<spool id>/manifest/            sled; a hint, never needed
+//! <root>/<spool id>/manifest-removed/    it, being removed
 //! <root>/.new-<spool id>/                a spool directory that is being made
 //! ```
 
@@ -25,6 +26,7 @@ const FILE_MODE: u32 = 0o600;
 const NEW_PREFIX: &str = ".new-";
 const SEGMENT_SUFFIX: &str = ".seg";
 const BALLAST_PREFIX: &str = "ballast-";
+const REMOVED_MANIFEST: &str = "manifest-removed";
 
 /// The directory of one spool.
 #[derive(Debug, Clone)]
@@ -111,9 +113,22 @@ impl SpoolDir {
         self.0.join("manifest")
     }
 
-    /// Removes the directory and everything in it.
+    /// Removes the directory and everything in it. The manifest first: with rows for files that are gone, what a kill leaves
+    /// of the directory would look like a loss.
     pub(crate) fn remove(&self) -> io::Result<()> {
+        self.remove_manifest()?;
         accept_missing(fs::remove_dir_all(&self.0))
+    }
+
+    /// Removes the manifest, in one step for whoever reads it later.
+    pub(crate) fn remove_manifest(&self) -> io::Result<()> {
+        let removed = self.0.join(REMOVED_MANIFEST);
+        // Left by a kill.
+        let _ = fs::remove_dir_all(&removed);
+        accept_missing(fs::rename(self.manifest(), &removed))?;
+        // What stays of it goes with the directory.
+        let _ = fs::remove_dir_all(&removed);
+        Ok(())
     }
 
     pub(crate) fn segment(&self, segment: SegmentId) -> PathBuf {
