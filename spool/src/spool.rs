@@ -195,7 +195,7 @@ impl Spool {
 
     fn new(config: SpoolConfig, identity: Identity, place: Place, active: ActiveSegment, manifest: Manifest) -> Self {
         let encoder = Encoder::new(config.compression);
-        let spool = Self {
+        let mut spool = Self {
             config,
             identity,
             place,
@@ -295,7 +295,7 @@ impl Spool {
     /// Takes the numbers of records that cannot be stored, and declares them: by the state slot at once, by a name of
     /// their own as soon as there is room. `raw_bytes` are the bytes of their lines.
     ///
-    /// Works on a full disk. After an error the loss is known in memory only, and the spool should be rolled.
+    /// Works on a full disk. After an error nothing was taken, and the spool should be rolled: the next one takes the numbers.
     pub fn refuse(&mut self, records: u64, raw_bytes: u64, now_ms: i64) -> io::Result<()> {
         if records == 0 {
             return Ok(());
@@ -337,7 +337,7 @@ impl Spool {
 
     /// Counts records that the sender dropped before they reached the spool.
     ///
-    /// The totals are on disk when this returns `Ok`; after an error they are counted in memory only.
+    /// The totals are on disk when this returns `Ok`; after an error they go there with the next totals, or the next segment.
     pub fn count_platform_drops(&mut self, records: u64, bytes: u64) -> io::Result<()> {
         self.active.count_platform_drops(records, bytes);
         self.active.update_slot(|slot| slot.losses.add(LossCause::Platform, records, bytes))
@@ -382,6 +382,8 @@ impl Spool {
         self.manifest.put(self.active.header.segment, active_row(&self.active));
         self.kept.insert(segment, Kept::segment(retired, sealed.as_ref(), row));
         self.events.extend(sealed.map(SpoolEvent::Sealed));
+        // What cannot be removed has a row that says so.
+        let _ = self.remove_delivered();
     }
 
     /// Notes that an upload was begun: the segment does not give way until it has ended.
@@ -399,24 +401,27 @@ impl Spool {
     /// Lets go of a segment or of a declared loss that is where it should be.
     ///
     /// Files vanish in order, so that a gap between two of them always means a loss: while an older one waits, this one is
-    /// only marked and emptied. File first, row second: if the file cannot be removed, the row says that it was uploaded,
-    /// and an adopter will not upload it again.
+    /// only marked and emptied. Its row says that it is delivered before it goes, so it may go a moment later; an adopter
+    /// will not upload it again, and a row without a file always means a loss, too.
     pub fn remove(&mut self, key: &SegmentKey) -> io::Result<()> {
-        let marked = match self.kept.delivered(key.segment) {
-            None => return Ok(()),
-            Some((row, marked)) => {
-                self.manifest.put(key.segment, row);
-                marked
-            }
-        };
-        let mut result = marked;
-        for (segment, row) in self.kept.pop_delivered() {
-            let removed = self.place.storage().remove_segment(segment);
-            match removed {
+        let Some((row, marked)) = self.kept.delivered(key.segment) else { return Ok(()) };
+        let ticket = self.manifest.put(key.segment, row);
+        self.kept.row_is_sent(key.segment, ticket);
+        marked.and(self.remove_delivered().map(drop))
+    }
+
+    /// Removes delivered files that nothing holds back. Returns whether there were any.
+    fn remove_delivered(&mut self) -> io::Result<bool> {
+        let delivered = self.kept.pop_delivered(|ticket| self.manifest.has_settled(ticket));
+        let mut result = Ok(!delivered.is_empty());
+        for (segment, row) in delivered {
+            match self.place.storage().remove_segment(segment) {
                 Ok(()) => self.manifest.remove(segment),
-                Err(_) => self.manifest.put(segment, row),
+                Err(error) => {
+                    self.manifest.put(segment, row);
+                    result = Err(error);
+                }
             }
-            result = result.and(removed);
         }
         result
     }
@@ -470,7 +475,9 @@ impl Spool {
         old.into_orphan()
     }
 
-    fn into_orphan(self) -> Orphan {
+    fn into_orphan(mut self) -> Orphan {
+        // The last chance of totals that could not be written before; ranges that they tell have tombstones of their own.
+        let _ = self.active.catch_up();
         let id = self.identity.id;
         let mut files = self.kept.into_files();
         files.push((self.active.header.segment, Arc::clone(self.active.file())));
@@ -527,6 +534,9 @@ impl Spool {
 
     /// Gives up the oldest segment that may give way. `false` if there is none.
     fn give_way(&mut self, now_ms: i64) -> bool {
+        if self.let_delivered_go() {
+            return true;
+        }
         if self.config.limits.when_full == WhenFull::DropNewest {
             return false;
         }
@@ -538,6 +548,14 @@ impl Spool {
             }
         }
         self.evict(now_ms).unwrap_or(false)
+    }
+
+    /// Nothing is given up for what is delivered and waits for its row: rather the manifest.
+    fn let_delivered_go(&mut self) -> bool {
+        if self.kept.oldest_is_delivered() {
+            self.manifest.abandon();
+        }
+        self.remove_delivered().unwrap_or(false)
     }
 
     fn evict(&mut self, now_ms: i64) -> io::Result<bool> {
@@ -568,7 +586,7 @@ impl Spool {
             let _ = storage.remove_segment(segment);
         }
         self.kept.discard(segment);
-        // The totals are told by the end and by every later segment; the range by its tombstone.
+        // The range is told by its tombstone. Totals that cannot be written now go with the next ones, or the next segment.
         let _ = self.active.update_slot(|slot| slot.losses.add(LossCause::Quota, own.records, own.bytes));
         if let Some(before) = merged {
             self.forget(before.segment, before.first);

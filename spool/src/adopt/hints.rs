@@ -45,7 +45,7 @@ pub(super) fn complete(pieces: &mut [Piece], rows: &Rows) -> bool {
 
 /// What rows tell of files that are missing or tell nothing.
 pub(super) fn without_content(pieces: &[Piece], files: &Files, rows: &Rows) -> Vec<Piece> {
-    // An abandoned manifest knows nothing of what was delivered since.
+    // A manifest that has lost its newest rows to damage knows nothing of what was delivered since.
     let is_up_to_date = files.newest.is_none_or(|newest| rows.contains_key(&newest));
     let known: BTreeSet<_> = pieces.iter().map(|piece| piece.segment).collect();
     let mut found = Vec::new();
@@ -64,8 +64,7 @@ pub(super) fn without_content(pieces: &[Piece], files: &Files, rows: &Rows) -> V
             cause: if is_there { LossCause::Damage } else { LossCause::Vanished },
             // Where the files tell the range too, its line must be the same without the manifest.
             raw_bytes: row.sealed.filter(|_| is_leading || behind.is_none()).map_or(0, |sealed| sealed.raw_bytes),
-            // A delivered file goes before its row.
-            maybe_delivered: is_leading,
+            maybe_delivered: row.attempts > 0,
             is_open: next.is_none(),
         };
         let next = next.unwrap_or(first);

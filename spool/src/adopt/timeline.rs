@@ -4,7 +4,7 @@
 //! its files in order, so a gap between two of them is a loss. What lies before the first known number, or behind the last:
 //!
 //! * **Without the oldest files nothing is missing**: they were delivered. With the manifest's rows a file is missing that
-//!   no row calls uploaded. (A delivered file goes before its row, so it is declared as one that may have been delivered.)
+//!   no row calls uploaded: what is delivered goes when its row says so.
 //! * **An oldest file that is there and cannot be read** held the numbers up to those of the next one. Where they begin its
 //!   row tells; the file with the number 0 begins with 0; else everything before the next file is declared, as what may
 //!   have been delivered: it is the one range that every adopter can tell from the files.
@@ -12,8 +12,8 @@
 //!   end takes the highest number that is known, and says so.
 //! * **A file that was cut between two entries** ends before the number that its row, or the next file, tells.
 //!
-//! Rows that are older than the newest file are not asked about what lies before the oldest: the manifest was abandoned, and
-//! files that were delivered since have rows.
+//! Without a row of the newest file the rows are not asked about what lies before the oldest: the manifest has lost its newest
+//! rows to damage, and files that were delivered since would seem to be missing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -152,14 +152,17 @@ impl Timeline {
     fn take_hints(&mut self, files: &Files, rows: &Rows) -> bool {
         let is_cut = hints::complete(&mut self.pieces, rows);
         let found = hints::without_content(&self.pieces, files, rows);
-        let is_there = |piece: &&Piece| files.silent.contains(&piece.segment);
-        let missing = found.iter().filter(|piece| !is_there(piece)).map(|piece| piece.segment);
-        self.report.missing = missing.collect();
-        let is_more = is_cut || !found.is_empty();
         self.pieces.extend(found);
         self.pieces.sort_by_key(|piece| piece.segment);
         self.fit_lost();
-        is_more
+        let is_told = |piece: &&Piece| match &piece.content {
+            Content::Lost(lost) => lost.is_open || piece.first < piece.next,
+            Content::Segment(_) | Content::Tombstone(_) => false,
+        };
+        let told: Vec<_> = self.pieces.iter().filter(is_told).collect();
+        let missing = told.iter().filter(|piece| !piece.uploaded && !files.silent.contains(&piece.segment));
+        self.report.missing = missing.map(|piece| piece.segment).collect();
+        is_cut || !told.is_empty()
     }
 
     /// What was read is believed before what a row says of other files.

@@ -2,6 +2,9 @@
 //!
 //! * Rows are written on transitions of a segment, never per append, by a thread of their own with a blocking `flush()`
 //!   (sled's `insert` alone survives nothing).
+//! * A file that is delivered goes when its row says so on disk, or when there is no manifest that anybody could read: a row
+//!   without its file always means that somebody else has removed it. What waits for the manifest to be opened is written
+//!   in one step for the same reason.
 //! * A manifest that fails, by an error, a panic or a hang, is abandoned where it is; the spool goes on without.
 //! * sled is given the directory by its descriptor: a thread that wakes up late, when the spool is drained and gone, finds a
 //!   directory in which no file can be made, and brings nothing back.
@@ -11,11 +14,12 @@ mod row;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -30,6 +34,8 @@ const QUEUE_MAX: usize = 1_024;
 const CACHE_BYTES: u64 = 256 * 1024;
 /// Pages over a quarter of this become blobs, and blobs are what leaks and hangs: rows stay inline.
 const SEGMENT_BYTES: usize = 64 * 1024;
+/// The name of a manifest that is being removed.
+const REMOVED: &str = "manifest-removed";
 
 /// How the manifest of this life fares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +59,37 @@ pub(crate) struct Manifest {
     path: PathBuf,
     queue: SyncSender<Change>,
     waiting: Option<Receiver<Change>>,
-    state: Arc<AtomicU8>,
+    /// Changes that were sent; the thread counts those that are on disk.
+    sent: u64,
+    progress: Arc<Progress>,
+    is_withdrawn: bool,
     thread: Option<JoinHandle<()>>,
+}
+
+/// A place in the order of all changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ticket(u64);
+
+/// What the thread tells.
+#[derive(Debug, Default)]
+struct Progress {
+    state: AtomicU8,
+    /// Changes that are on disk.
+    written: AtomicU64,
+}
+
+impl Progress {
+    fn abandon(&self) {
+        self.state.store(ManifestState::Abandoned as u8, Ordering::Release);
+    }
+
+    fn state(&self) -> ManifestState {
+        match self.state.load(Ordering::Acquire) {
+            0 => ManifestState::Waiting,
+            1 => ManifestState::Open,
+            _ => ManifestState::Abandoned,
+        }
+    }
 }
 
 /// A manifest that nobody writes any more, and whose thread may still be at work in its directory.
@@ -78,34 +113,35 @@ impl Manifest {
     /// A manifest that keeps transitions until it is opened.
     pub(crate) fn waiting(path: PathBuf) -> Self {
         let (queue, waiting) = mpsc::sync_channel(QUEUE_MAX);
-        let state = Arc::new(AtomicU8::new(ManifestState::Waiting as u8));
-        Self { path, queue, waiting: Some(waiting), state, thread: None }
+        let progress = Arc::default();
+        Self { path, queue, waiting: Some(waiting), sent: 0, progress, is_withdrawn: false, thread: None }
     }
 
     /// No manifest: for spools that do not outlive the process.
     pub(crate) fn none() -> Self {
         let mut manifest = Self::waiting(PathBuf::new());
         manifest.waiting = None;
-        manifest.state.store(ManifestState::Abandoned as u8, Ordering::Relaxed);
+        manifest.is_withdrawn = true;
+        manifest.progress.abandon();
         manifest
     }
 
     /// Starts the thread that opens the database and writes what has waited. Called once; later calls do nothing.
     pub(crate) fn open(&mut self) {
         let Some(changes) = self.waiting.take() else { return };
-        let (path, state) = (self.path.clone(), Arc::clone(&self.state));
+        let (path, progress, backlog) = (self.path.clone(), Arc::clone(&self.progress), self.sent);
         let thread = thread::Builder::new().name("manifest".into()).spawn({
-            let state = Arc::clone(&state);
+            let progress = Arc::clone(&progress);
             move || {
-                let end = catch_unwind(AssertUnwindSafe(|| write(&path, &changes, &state)));
+                let end = catch_unwind(AssertUnwindSafe(|| write(&path, &changes, backlog, &progress)));
                 if !matches!(end, Ok(Ok(()))) {
-                    state.store(ManifestState::Abandoned as u8, Ordering::Relaxed);
+                    progress.abandon();
                 }
             }
         });
         match thread {
             Ok(thread) => self.thread = Some(thread),
-            Err(_) => state.store(ManifestState::Abandoned as u8, Ordering::Relaxed),
+            Err(_) => progress.abandon(),
         }
     }
 
@@ -115,49 +151,104 @@ impl Manifest {
     }
 
     pub(crate) fn state(&self) -> ManifestState {
-        match self.state.load(Ordering::Relaxed) {
-            0 => ManifestState::Waiting,
-            1 => ManifestState::Open,
-            _ => ManifestState::Abandoned,
+        self.progress.state()
+    }
+
+    /// Whether nobody can read an older row than that of the ticket any more.
+    pub(crate) fn has_settled(&mut self, ticket: Ticket) -> bool {
+        if self.waiting.is_some() {
+            return true;
+        }
+        if self.state() == ManifestState::Abandoned {
+            self.withdraw();
+            return true;
+        }
+        self.progress.written.load(Ordering::Acquire) >= ticket.0
+    }
+
+    /// Goes on without: what it says is out of date from now on.
+    pub(crate) fn abandon(&mut self) {
+        self.progress.abandon();
+        self.withdraw();
+    }
+
+    fn withdraw(&mut self) {
+        if !std::mem::replace(&mut self.is_withdrawn, true) {
+            // If it stays, an adopter may tell of files that were delivered.
+            let _ = remove(&self.path);
         }
     }
 
-    pub(crate) fn put(&self, segment: SegmentId, row: Row) {
-        self.send(Change::Put(segment, Box::new(row)));
+    pub(crate) fn put(&mut self, segment: SegmentId, row: Row) -> Ticket {
+        self.send(Change::Put(segment, Box::new(row)))
     }
 
-    pub(crate) fn remove(&self, segment: SegmentId) {
+    pub(crate) fn remove(&mut self, segment: SegmentId) {
         self.send(Change::Remove(segment));
     }
 
     /// Never waits: a manifest that cannot keep up is abandoned.
-    fn send(&self, change: Change) {
-        if let Err(TrySendError::Full(_)) = self.queue.try_send(change) {
-            self.state.store(ManifestState::Abandoned as u8, Ordering::Relaxed);
+    fn send(&mut self, change: Change) -> Ticket {
+        match self.queue.try_send(change) {
+            Ok(()) => self.sent += 1,
+            Err(TrySendError::Full(_)) => self.progress.abandon(),
+            // The thread has said why it ended.
+            Err(TrySendError::Disconnected(_)) => {}
         }
+        Ticket(self.sent)
     }
 }
 
-fn write(path: &Path, changes: &Receiver<Change>, state: &AtomicU8) -> sled::Result<()> {
+/// Removes a manifest, in one step for whoever reads it later.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    let removed = path.with_file_name(REMOVED);
+    // Left by a kill.
+    let _ = fs::remove_dir_all(&removed);
+    match fs::rename(path, &removed) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // What stays of it goes with the directory of the spool.
+    let _ = fs::remove_dir_all(&removed);
+    Ok(())
+}
+
+fn write(path: &Path, changes: &Receiver<Change>, backlog: u64, progress: &Progress) -> sled::Result<()> {
     // Never makes the directory of the spool.
     match fs::create_dir(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error.into()),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
         _ => {}
     }
     let place = File::open(path)?;
     let rows = open(&place)?;
-    state.store(ManifestState::Open as u8, Ordering::Relaxed);
-    for change in changes {
-        if state.load(Ordering::Relaxed) == ManifestState::Abandoned as u8 {
+    let (waiting, open) = (ManifestState::Waiting as u8, ManifestState::Open as u8);
+    let may_write = progress.state.compare_exchange(waiting, open, Ordering::AcqRel, Ordering::Acquire);
+    if may_write.is_err() {
+        return Ok(());
+    }
+    let mut together = usize::try_from(backlog).unwrap_or(usize::MAX);
+    loop {
+        let batch: Vec<_> = changes.iter().take(together).collect();
+        if batch.len() < together || progress.state() == ManifestState::Abandoned {
             return Ok(());
         }
-        match change {
-            Change::Put(segment, row) => rows.insert(segment.0.to_be_bytes(), row.encode())?,
-            Change::Remove(segment) => rows.remove(segment.0.to_be_bytes())?,
-        };
+        let count = batch.len() as u64;
+        rows.apply_batch(batch_of(batch))?;
         rows.flush()?;
+        progress.written.fetch_add(count, Ordering::Release);
+        together = 1;
     }
-    Ok(())
+}
+
+fn batch_of(changes: Vec<Change>) -> sled::Batch {
+    let mut batch = sled::Batch::default();
+    for change in changes {
+        match change {
+            Change::Put(segment, row) => batch.insert(&segment.0.to_be_bytes(), row.encode()),
+            Change::Remove(segment) => batch.remove(&segment.0.to_be_bytes()),
+        }
+    }
+    batch
 }
 
 /// Opens the database in a directory that must stay open as long as it does.
@@ -229,15 +320,12 @@ mod tests {
 
     /// Waits for the thread to have worked off the queue: the sender's end is dropped, the thread ends.
     fn settle(manifest: Manifest) -> ManifestState {
-        let state = Arc::clone(&manifest.state);
+        let progress = Arc::clone(&manifest.progress);
         drop(manifest);
-        while Arc::strong_count(&state) > 1 {
+        while Arc::strong_count(&progress) > 1 {
             thread::yield_now();
         }
-        match state.load(Ordering::Relaxed) {
-            1 => ManifestState::Open,
-            _ => ManifestState::Abandoned,
-        }
+        progress.state()
     }
 
     #[test]
@@ -281,7 +369,7 @@ mod tests {
     #[test]
     fn a_manifest_that_does_not_keep_up_is_abandoned_without_waiting() {
         let dir = tempfile::tempdir().expect("tempdir");
-        let manifest = Manifest::waiting(dir.path().join("manifest"));
+        let mut manifest = Manifest::waiting(dir.path().join("manifest"));
         for segment in 0..=QUEUE_MAX as u64 {
             manifest.put(SegmentId(segment), row(RowState::Active));
         }

@@ -2,6 +2,8 @@
 //! that has no disk. Tests add a third, which fails on cue.
 
 pub(crate) mod disk;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod faulty;
 pub(crate) mod memory;
 
 use std::fmt::Debug;
