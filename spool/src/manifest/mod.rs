@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -145,6 +146,12 @@ impl Manifest {
         }
     }
 
+    /// As if its thread hung, until what is returned is dropped.
+    #[cfg(test)]
+    pub(crate) fn hang(&mut self) -> impl Sized + use<> {
+        self.waiting.take()
+    }
+
     /// Ends the writing: the thread works off what it has and ends.
     pub(crate) fn close(self) -> Closing {
         Closing(self.thread)
@@ -219,7 +226,7 @@ fn write(path: &Path, changes: &Receiver<Change>, backlog: u64, progress: &Progr
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
         _ => {}
     }
-    let place = File::open(path)?;
+    let place = open_directory(path)?;
     let rows = open(&place)?;
     let (waiting, open) = (ManifestState::Waiting as u8, ManifestState::Open as u8);
     let may_write = progress.state.compare_exchange(waiting, open, Ordering::AcqRel, Ordering::Acquire);
@@ -251,6 +258,12 @@ fn batch_of(changes: Vec<Change>) -> sled::Batch {
     batch
 }
 
+/// What is no directory is refused at once: a pipe would be waited for.
+fn open_directory(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::DIRECTORY.bits();
+    fs::OpenOptions::new().read(true).custom_flags(flags.try_into().unwrap_or(0)).open(path)
+}
+
 /// Opens the database in a directory that must stay open as long as it does.
 fn open(place: &File) -> sled::Result<sled::Db> {
     let path = PathBuf::from(format!("/proc/self/fd/{}", place.as_raw_fd()));
@@ -276,7 +289,7 @@ pub(crate) type Rows = BTreeMap<SegmentId, Row>;
 /// The rows of a manifest that another life wrote, or `None` if they cannot be had within the time.
 pub(crate) fn read_rows(path: &Path, limit: Duration) -> Option<Rows> {
     // Opened here: a thread that is late must not open what lies under this name by then.
-    let place = File::open(path).ok()?;
+    let place = open_directory(path).ok()?;
     within(limit, move || all_rows(&place).ok())
 }
 

@@ -335,6 +335,37 @@ fn an_adopted_spool_is_removed_when_everything_is_delivered_and_not_before() {
     assert_eq!(std::fs::read_dir(root.path()).expect("listed").count(), 0);
 }
 
+/// A kill in between would leave a row that calls for a file.
+#[test]
+fn a_delivered_file_waits_for_its_row_and_goes_when_room_is_needed() {
+    let root = tempfile::tempdir().expect("tempdir");
+    let mut spool = spool(root.path());
+    let keys = ["a\n", "b\n"].map(|line| sealed(&mut spool, line));
+    let hanging = spool.manifest.hang();
+    spool.remove(&keys[0]).expect("noted");
+    assert_eq!((files(&dir(root.path())), spool.undelivered()), (vec![0, 1, 2], 1));
+    spool.config.limits.segments_max = 2;
+    append(&mut spool, "c\n").expect("there is room");
+    assert_eq!((files(&dir(root.path())), told(&mut spool)), (vec![1, 2], vec![]), "nothing was given up");
+    assert_eq!(spool.manifest_state(), ManifestState::Abandoned, "but the manifest");
+    spool.remove(&keys[1]).expect("removed");
+    assert_eq!(files(&dir(root.path())), [2], "nobody reads it any more");
+    drop(hanging);
+}
+
+#[test]
+fn a_delivered_file_goes_when_its_row_is_on_disk() {
+    let root = tempfile::tempdir().expect("tempdir");
+    let mut spool = spool(root.path());
+    let keys = ["a\n", "b\n"].map(|line| sealed(&mut spool, line));
+    spool.settle_in();
+    spool.remove(&keys[0]).expect("noted");
+    while !spool.remove_delivered().expect("removed") && files(&dir(root.path())).contains(&0) {
+        std::thread::yield_now();
+    }
+    assert_eq!((files(&dir(root.path())), spool.manifest_state()), (vec![1, 2], ManifestState::Open));
+}
+
 /// A spool on a disk that fails on cue.
 fn faulty_spool() -> (Spool, Faulty) {
     let place = Faulty::new(u64::MAX);
