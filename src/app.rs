@@ -368,20 +368,36 @@ fn give_up(adopted: &mut Adopted) {
     }
 }
 
+/// One line with what was found, repaired and lost; then each loss with its place.
 fn report_adoption(adopted: &Adopted) {
     let (id, report) = (adopted.id(), adopted.report());
     crate::info!(
-        "spool={id} objects={} records={} torn_bytes={} A spool of an earlier life was adopted.",
+        "spool={id} files={} rows={} objects={} records={} torn_bytes={} skipped_bytes={} lost_records={} lost_bytes={} lost_ranges={} unreadable={} missing={} unknown_tail={} A spool of an earlier life was adopted.",
+        report.files,
+        report.rows,
         report.objects,
         report.records,
-        report.torn_bytes
+        report.torn_bytes,
+        report.skipped_bytes,
+        report.lost_records(),
+        report.lost_bytes(),
+        report.lost.len(),
+        report.unreadable.len(),
+        report.missing.len(),
+        report.unknown_tail
     );
     for range in &report.lost {
         let (first, last, cause) = (range.first, range.last, range.cause.name());
-        crate::error!("spool={id} first={first} last={last} cause={cause} Records of an earlier life are lost.");
+        let certainly = if range.maybe_delivered { "may be" } else { "are" };
+        crate::error!(
+            "spool={id} first={first} last={last} cause={cause} Records of an earlier life {certainly} lost."
+        );
     }
     for (segment, error) in &report.unreadable {
         crate::warn!("spool={id} segment={segment} error={error:?} A file of an earlier life could not be read.");
+    }
+    if report.unknown_tail {
+        crate::error!("spool={id} The last records of an earlier life are lost; nobody knows how many.");
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::format::segment_header::ENTRIES_AT;
 use crate::format::tombstone::{TOMBSTONE_BYTES, Tombstone};
 use crate::id::{SegmentId, Seqno};
-use crate::manifest::{Row, RowState};
+use crate::manifest::{Row, RowState, Ticket};
 use crate::quota::disk_bytes;
 use crate::segment::active::{ActiveSegment, StateFile};
 use crate::segment::file::SegmentFile;
@@ -22,6 +22,8 @@ pub(crate) struct Kept {
     disk_bytes: u64,
     delivered: bool,
     in_flight: bool,
+    /// When its row is on disk that says so.
+    ticket: Option<Ticket>,
 }
 
 enum What {
@@ -61,13 +63,14 @@ impl Kept {
             raw_bytes: totals.raw_bytes,
             ended: totals.ended,
         };
-        Self { what: What::Segment(Box::new(segment)), row, disk_bytes, delivered: sealed.is_none(), in_flight: false }
+        let what = What::Segment(Box::new(segment));
+        Self { what, row, disk_bytes, delivered: sealed.is_none(), in_flight: false, ticket: None }
     }
 
     /// A declared loss.
     pub(crate) fn tombstone(tombstone: Tombstone, row: Row) -> Self {
         let disk_bytes = disk_bytes(TOMBSTONE_BYTES as u64);
-        Self { what: What::Tombstone(tombstone), row, disk_bytes, delivered: false, in_flight: false }
+        Self { what: What::Tombstone(tombstone), row, disk_bytes, delivered: false, in_flight: false, ticket: None }
     }
 
     fn is_evictable(&self) -> bool {
@@ -179,10 +182,23 @@ impl KeptSegments {
         Some((kept.row.clone(), marked))
     }
 
-    /// The oldest of all, if it is delivered: its file may vanish.
-    pub(crate) fn removable(&self) -> Option<(SegmentId, Row)> {
+    /// Notes when the row is on disk that says that a segment is delivered.
+    pub(crate) fn row_is_sent(&mut self, segment: SegmentId, ticket: Ticket) {
+        if let Some(kept) = self.by_segment.get_mut(&segment) {
+            kept.ticket = Some(ticket);
+        }
+    }
+
+    /// Whether the oldest is delivered, and waits for its row.
+    pub(crate) fn oldest_is_delivered(&self) -> bool {
+        self.by_segment.first_key_value().is_some_and(|(_, oldest)| oldest.delivered)
+    }
+
+    /// The oldest of all, if it is delivered and its row says so: its file may vanish.
+    pub(crate) fn removable(&self, has_row: impl FnOnce(Ticket) -> bool) -> Option<(SegmentId, Row)> {
         let (segment, kept) = self.by_segment.first_key_value()?;
-        kept.delivered.then(|| (*segment, kept.row.clone()))
+        let may_go = kept.delivered && kept.ticket.is_none_or(has_row);
+        may_go.then(|| (*segment, kept.row.clone()))
     }
 
     /// The oldest segment that may give way: not delivered, not just being uploaded.
@@ -205,7 +221,7 @@ impl KeptSegments {
     pub(crate) fn tombstone_before(&self, segment: SegmentId) -> Option<Tombstone> {
         let (_, kept) = self.by_segment.range(..segment).next_back()?;
         match kept.what {
-            What::Tombstone(tombstone) if kept.row.attempts == 0 => Some(tombstone),
+            What::Tombstone(tombstone) if kept.row.attempts == 0 && !kept.delivered => Some(tombstone),
             _ => None,
         }
     }

@@ -23,7 +23,7 @@ use crate::segment::active::{ActiveSegment, AppendError, Batch};
 use crate::segment::sealed::{DroppedRange, SealedSegment, SegmentFacts, SegmentKey};
 use crate::storage::disk::{Disk, SpoolDir};
 use crate::storage::memory::Memory;
-use crate::storage::{Space, Storage};
+use crate::storage::{Covered, Space, Storage};
 
 /// Names a segment when it is sealed, from its facts alone, so that everyone who has the file gives it the same name.
 pub type Labeler = Arc<dyn Fn(&SegmentFacts) -> String + Send + Sync>;
@@ -122,6 +122,7 @@ pub struct Spool {
     active: ActiveSegment,
     kept: KeptSegments,
     elders: Elders,
+    covered: Covered,
     manifest: Manifest,
     events: Vec<SpoolEvent>,
     space: SpaceCheck,
@@ -201,7 +202,7 @@ impl Spool {
 
     fn new(config: SpoolConfig, identity: Identity, place: Place, active: ActiveSegment, manifest: Manifest) -> Self {
         let encoder = Encoder::new(config.compression);
-        let spool = Self {
+        let mut spool = Self {
             config,
             identity,
             place,
@@ -210,6 +211,7 @@ impl Spool {
             active,
             kept: KeptSegments::default(),
             elders: Elders::default(),
+            covered: Covered::default(),
             manifest,
             events: Vec::new(),
             space: SpaceCheck::default(),
@@ -298,7 +300,7 @@ impl Spool {
     /// Takes the numbers of records that cannot be stored, and declares them: by the state slot at once, by a name of
     /// their own as soon as there is room. `raw_bytes` are the bytes of their lines.
     ///
-    /// Works on a full disk. After an error the loss is known in memory only, and the spool should be rolled.
+    /// Works on a full disk. After an error nothing was taken, and the spool should be rolled: the next one takes the numbers.
     pub fn refuse(&mut self, records: u64, raw_bytes: u64, now_ms: i64) -> io::Result<()> {
         if records == 0 {
             return Ok(());
@@ -354,7 +356,7 @@ impl Spool {
 
     /// Counts records that the sender dropped before they reached the spool.
     ///
-    /// The totals are on disk when this returns `Ok`; after an error they are counted in memory only.
+    /// The totals are on disk when this returns `Ok`; after an error they go there with the next totals, or the next segment.
     pub fn count_platform_drops(&mut self, records: u64, bytes: u64) -> io::Result<()> {
         self.active.count_platform_drops(records, bytes);
         self.active.update_slot(|slot| slot.losses.add(LossCause::Platform, records, bytes))
@@ -399,6 +401,8 @@ impl Spool {
         self.manifest.put(self.active.header.segment, active_row(&self.active));
         self.kept.insert(segment, Kept::segment(retired, sealed.as_ref(), row));
         self.events.extend(sealed.map(SpoolEvent::Sealed));
+        // What cannot be removed has a row that says so.
+        let _ = self.remove_delivered();
     }
 
     /// Takes in an adopted spool, to be drained beside this one: what it takes counts in the quota, and it gives way first.
@@ -434,31 +438,36 @@ impl Spool {
     /// Lets go of a segment or of a declared loss that is where it should be.
     ///
     /// Files vanish in order, so that a gap between two of them always means a loss: while an older one waits, this one is
-    /// only marked and emptied. File first, row second: if the file cannot be removed, the row says that it was uploaded,
-    /// and an adopter will not upload it again. It is tried again with the next one that is delivered.
+    /// only marked and emptied. Its row says that it is delivered before it goes, so it may go a moment later; an adopter
+    /// will not upload it again, and a row without a file always means a loss, too. One that cannot be removed is tried
+    /// again with the next one that is delivered.
     pub fn remove(&mut self, key: &SegmentKey) -> io::Result<()> {
         if key.spool != self.id() {
             let (removed, event) = self.elders.delivered(key);
             self.events.extend(event);
             return removed;
         }
-        let marked = match self.kept.delivered(key.segment) {
-            None => return Ok(()),
-            Some((row, marked)) => {
-                self.manifest.put(key.segment, row);
-                marked
-            }
-        };
-        while let Some((segment, row)) = self.kept.removable() {
+        let Some((row, marked)) = self.kept.delivered(key.segment) else { return Ok(()) };
+        let ticket = self.manifest.put(key.segment, row);
+        self.kept.row_is_sent(key.segment, ticket);
+        marked.and(self.remove_delivered().map(drop))
+    }
+
+    /// Removes delivered files that nothing holds back. Returns whether there were any.
+    fn remove_delivered(&mut self) -> io::Result<bool> {
+        let mut were_any = false;
+        self.covered.remove_all(self.place.storage())?;
+        while let Some((segment, row)) = self.kept.removable(|ticket| self.manifest.has_settled(ticket)) {
             if let Err(error) = self.place.storage().remove_segment(segment) {
                 // Those behind it wait for it: a gap would look like a loss.
                 self.manifest.put(segment, row);
-                return marked.and(Err(error));
+                return Err(error);
             }
             self.kept.take(segment);
             self.manifest.remove(segment);
+            were_any = true;
         }
-        marked
+        Ok(were_any)
     }
 
     /// How many segments and declared losses are not delivered.
@@ -514,7 +523,9 @@ impl Spool {
         old.into_orphan()
     }
 
-    fn into_orphan(self) -> Orphan {
+    fn into_orphan(mut self) -> Orphan {
+        // The last chance of totals that could not be written before; ranges that they tell have tombstones of their own.
+        let _ = self.active.catch_up();
         let id = self.identity.id;
         let mut files = self.kept.into_files();
         files.push((self.active.header.segment, Arc::clone(self.active.file())));
@@ -582,6 +593,9 @@ impl Spool {
     }
 
     fn give_way(&mut self, now_ms: i64) -> io::Result<bool> {
+        if self.let_delivered_go() {
+            return Ok(true);
+        }
         if self.limits().when_full == WhenFull::DropNewest {
             return Ok(false);
         }
@@ -605,6 +619,14 @@ impl Spool {
         gave_way
     }
 
+    /// Nothing is given up for what is delivered and waits for its row: rather the manifest.
+    fn let_delivered_go(&mut self) -> bool {
+        if self.kept.oldest_is_delivered() {
+            self.manifest.abandon();
+        }
+        self.remove_delivered().unwrap_or(false)
+    }
+
     fn evict(&mut self, now_ms: i64) -> io::Result<bool> {
         let Some((segment, facts)) = self.kept.evictable() else { return Ok(false) };
         let own = Tombstone {
@@ -625,11 +647,10 @@ impl Spool {
         let storage = self.place.storage();
         storage.bury(tombstone.segment, &tombstone.encode())?;
         if tombstone.segment != segment {
-            // If it stays, the tombstone before it covers it.
-            let _ = storage.remove_segment(segment);
+            self.covered.remove(segment, storage);
         }
         self.kept.discard(segment);
-        // The totals are told by the end and by every later segment; the range by its tombstone.
+        // The range is told by its tombstone. Totals that cannot be written now go with the next ones, or the next segment.
         let _ = self.active.update_slot(|slot| slot.losses.add(LossCause::Quota, own.records, own.bytes));
         if let Some(before) = merged {
             self.forget(before.segment, before.first);

@@ -515,6 +515,7 @@ fn joined(id: SpoolId, objects: &[Delivered], seed: u64) -> u64 {
         assert_eq!(ended, name.ends_with("-end"), "seed {seed}: {name}");
         expected = last + 1;
     }
-    assert!(ended, "seed {seed}: spool {id} has no end");
+    let names: Vec<_> = objects.iter().map(|object| &object.name).collect();
+    assert!(ended, "seed {seed}: spool {id} has no end: {names:#?}");
     expected.saturating_sub(1)
 }

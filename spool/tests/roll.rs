@@ -153,6 +153,50 @@ fn an_id_is_never_used_twice() {
     assert!(names(root.path()).iter().all(|name| !name.starts_with('.')), "{:?}", names(root.path()));
 }
 
+/// Whatever stands in the way of a new spool: it is made, or it is an error and nothing of it stays.
+#[test]
+fn a_spool_is_made_wherever_a_directory_can_be() {
+    let place = tempfile::tempdir().unwrap();
+    let root = |name: &str| place.path().join(name);
+    std::fs::write(root("a-file"), "a file").unwrap();
+    std::fs::create_dir(root("junk")).unwrap();
+    for junk in ["lost+found", ".new-", ".new-junk", "01m83mm78rqwxfqdgwp584b4eg"] {
+        std::fs::create_dir(root("junk").join(junk)).unwrap();
+    }
+    std::fs::write(root("junk").join("lock"), "").unwrap();
+    std::os::unix::fs::symlink(root("nowhere"), root("dangling")).unwrap();
+    let mut rng = rng();
+    for (name, works) in [
+        ("a-file", false),
+        ("a-file/below", false),
+        ("dangling", false),
+        ("missing/parents/of/it", true),
+        ("junk", true),
+    ] {
+        let before = names(&root(name));
+        let identity = identity(&mut rng);
+        let made = Spool::create(world::config(&root(name), Compression::default()), identity, NOW_MS);
+        assert_eq!(made.is_ok(), works, "{name}: {:?}", made.err());
+        let Ok(mut spool) = made else {
+            assert_eq!(names(&root(name)), before, "{name}");
+            continue;
+        };
+        append(&mut spool, 3);
+        drop(spool);
+        let adopted = world::only_orphan(&root(name)).adopt(&world::labeler()).unwrap();
+        assert!(lines(&adopted) == records(identity.id, 0..3), "{name}");
+        adopted.finish().unwrap();
+        assert_eq!(names(&root(name)), before, "{name}: what is not ours stays");
+    }
+    // A kill has left it half made, by a process that had the same id: never ours, so another one is taken.
+    let taken = identity(&mut rng);
+    std::fs::create_dir_all(root("left").join(format!(".new-{}", taken.id))).unwrap();
+    assert!(Spool::create(world::config(&root("left"), Compression::default()), taken, NOW_MS).is_err());
+    let spool = create(&root("left"), Compression::default(), &mut rng);
+    drop(find_orphans(&root("left"), spool.id()).unwrap());
+    assert_eq!(names(&root("left")), [spool.id().to_string()], "and the next adopter clears it away");
+}
+
 #[test]
 fn no_number_and_no_name_is_used_twice_over_many_lives() {
     let root = tempfile::tempdir().unwrap();

@@ -90,7 +90,7 @@ impl Outgoing {
     /// every adopter makes the same one.
     pub fn end(end: &StreamEnd, keys: &ObjectKeys) -> Self {
         let mut line = Vec::new();
-        end_line(&mut line, end.seq.0, &end.losses);
+        end_line(&mut line, end.seq.0, &end.losses, end.unknown_tail);
         let bytes = compress_whole(end.codec, &line);
         let facts = object_key::SegmentFacts {
             spool_id: &end.spool.to_string(),

@@ -11,22 +11,44 @@ use crate::format::tombstone::Tombstone;
 use crate::id::{SegmentId, Seqno, SpoolId};
 use crate::loss::Losses;
 use crate::segment::sealed::{DroppedRange, SealedSegment, SegmentKey};
-use crate::storage::Storage;
 use crate::storage::disk::{DirLock, Disk, SpoolDir};
+use crate::storage::{Covered, Storage};
 
 /// What adoption found in an orphan, for a log line.
 #[derive(Debug, Default)]
 pub struct AdoptionReport {
-    /// Records that are intact.
+    /// Files that could be read.
+    pub files: usize,
+    /// Rows of its manifest; none if there is no manifest, or it could not be read in time.
+    pub rows: usize,
+    /// Records that are intact and not delivered.
     pub records: u64,
     /// Objects that they make.
     pub objects: usize,
-    /// Bytes at the ends of files that a kill had torn; they were never acknowledged.
+    /// Repaired: bytes at the ends of files that a kill had torn; they were never acknowledged.
     pub torn_bytes: u64,
+    /// Repaired: damaged bytes that were stepped over to the next valid header.
+    pub skipped_bytes: u64,
     /// Lost ranges, those that the spool itself had declared included.
     pub lost: Vec<DroppedRange>,
     /// Files that could not be read, and why.
     pub unreadable: Vec<(SegmentId, String)>,
+    /// Files that have a row and are not there, but for those that were delivered.
+    pub missing: Vec<SegmentId>,
+    /// The newest file cannot be read or is missing: nobody knows how many numbers were given.
+    pub unknown_tail: bool,
+}
+
+impl AdoptionReport {
+    /// Records that are lost, or may be.
+    pub fn lost_records(&self) -> u64 {
+        self.lost.iter().map(DroppedRange::records).fold(0, u64::saturating_add)
+    }
+
+    /// Bytes of their lines, as far as is known.
+    pub fn lost_bytes(&self) -> u64 {
+        self.lost.iter().map(|range| range.raw_bytes).fold(0, u64::saturating_add)
+    }
 }
 
 /// The end of a stream that its own process could not write.
@@ -38,6 +60,8 @@ pub struct StreamEnd {
     pub seq: Seqno,
     /// What was lost, by cause.
     pub losses: Losses,
+    /// The newest file could not be read: there may have been records behind this number.
+    pub unknown_tail: bool,
     /// How its objects are compressed.
     pub codec: Codec,
     /// How its lines are written.
@@ -52,24 +76,31 @@ pub struct Adopted {
     pub(super) segments: Vec<SealedSegment>,
     pub(super) dropped: Vec<DroppedRange>,
     pub(super) files: BTreeMap<SegmentId, AdoptedFile>,
+    /// From this file on, nothing is removed before the end is delivered: it says where the stream ends.
     pub(super) last_file: Option<SegmentId>,
+    /// The newest name that was ever used.
+    pub(super) last_name: Option<SegmentId>,
     pub(super) last_state: Option<LastState>,
+    /// Only the manifest knows of some of it: it stays to the end, and all files with it.
+    pub(super) needs_manifest: bool,
+    has_removed_manifest: bool,
     /// From this file on, nothing is removed before the end is delivered: it is the evidence of a loss.
     pub(super) evidence_from: Option<SegmentId>,
+    pub(super) covered: Covered,
     /// Tombstones that were made since adoption and that nobody has been told of.
     pub(super) untold: BTreeMap<SegmentId, Tombstone>,
     /// The end of the stream; `None` if it gave no number.
     pub(super) end: Option<StreamEnd>,
     /// Its own process has written the end.
     pub(super) has_ended: bool,
-    report: AdoptionReport,
+    pub(super) report: AdoptionReport,
 }
 
 impl Adopted {
     pub(super) fn new(
         id: SpoolId,
         place: Option<(SpoolDir, DirLock)>,
-        last_file: Option<SegmentId>,
+        last_name: Option<SegmentId>,
         findings: Findings,
     ) -> Self {
         let mut adopted = Self {
@@ -78,10 +109,14 @@ impl Adopted {
             segments: findings.segments,
             dropped: findings.dropped,
             files: findings.files,
-            last_file,
+            last_file: findings.last_file.or(last_name),
+            last_name,
             last_state: findings.last_state,
             evidence_from: findings.evidence_from,
+            covered: Covered::default(),
             untold: BTreeMap::new(),
+            needs_manifest: findings.needs_manifest,
+            has_removed_manifest: false,
             end: findings.end,
             has_ended: findings.has_ended,
             report: findings.report,
@@ -153,15 +188,28 @@ impl Adopted {
     fn remove_delivered(&mut self) -> io::Result<()> {
         while let Some((segment, _)) = self.files.first_key_value().filter(|(_, file)| file.is_delivered()) {
             let segment = *segment;
-            if self.last_file == Some(segment) || self.evidence_from.is_some_and(|from| from <= segment) {
+            let is_evidence = self.needs_manifest || self.evidence_from.is_some_and(|from| from <= segment);
+            if is_evidence || self.last_file == Some(segment) {
                 break;
             }
+            self.remove_manifest()?;
             if let Some(disk) = &self.place {
                 // Those behind it wait for it: a gap would look like a loss.
+                self.covered.remove_all(disk)?;
                 disk.remove_segment(segment)?;
             }
             self.files.remove(&segment);
         }
+        Ok(())
+    }
+
+    /// The manifest goes before the first file does: nobody writes its rows any more, and to the next adopter a file that was
+    /// removed would look like one that has vanished.
+    pub(super) fn remove_manifest(&mut self) -> io::Result<()> {
+        if let Some(disk) = self.place.as_ref().filter(|_| !self.has_removed_manifest) {
+            disk.dir().remove_manifest()?;
+        }
+        self.has_removed_manifest = true;
         Ok(())
     }
 

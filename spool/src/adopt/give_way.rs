@@ -33,10 +33,18 @@ impl Adopted {
         let Some((segment, records)) = oldest.and_then(|(segment, file)| Some((*segment, file.records?))) else {
             return Ok(Vec::new());
         };
-        // What lies in memory takes no disk; without a state there is nowhere to count.
-        let Some(last) = self.last_state.as_ref().filter(|_| self.place.is_some()) else { return Ok(Vec::new()) };
+        // What lies in memory takes no disk; without a state there is nowhere to count; and what only the manifest knows would
+        // be known by nobody.
+        let may_give_way = self.place.is_some() && !self.needs_manifest;
+        let Some(last) = self.last_state.as_ref().filter(|_| may_give_way) else { return Ok(Vec::new()) };
+        let is_newest = last.header.segment == segment;
+        if is_newest && self.is_followed(segment) {
+            // A successor would hide what the files behind it tell, or held.
+            return Ok(Vec::new());
+        }
+        self.remove_manifest()?;
         let mut events = Vec::new();
-        if last.header.segment == segment {
+        if is_newest {
             events.extend(self.begin_successor(segment, records, now_ms)?);
         }
         match self.bury(segment, records, now_ms) {
@@ -50,6 +58,11 @@ impl Adopted {
             let _ = self.place.as_mut().map(Disk::set_aside);
         }
         Ok(events)
+    }
+
+    fn is_followed(&self, segment: SegmentId) -> bool {
+        let is_unreadable = self.report.unreadable.iter().any(|(unreadable, _)| *unreadable > segment);
+        is_unreadable || self.files.range(segment.next()..).any(|(_, file)| file.is_tombstone)
     }
 
     /// Puts a tombstone in the place of a segment, or lets the one before it cover both.
@@ -75,8 +88,7 @@ impl Adopted {
         let mut events: Vec<_> = gone.chain(told_before).map(SpoolEvent::Gone).collect();
         events.push(SpoolEvent::Dropped(tombstone.into()));
         if merged.is_some() {
-            // If it stays, the tombstone before it covers it.
-            let _ = disk.remove_segment(segment);
+            self.covered.remove(segment, disk);
         }
         self.replace(segment, records, tombstone);
         Ok(events)
@@ -128,7 +140,7 @@ impl Adopted {
     /// Makes the segment behind the newest one, so that state, codec and last number are known when that one is gone.
     fn begin_successor(&mut self, newest: SegmentId, records: Records, now_ms: i64) -> io::Result<Vec<SpoolEvent>> {
         let (Some(disk), Some(last)) = (&mut self.place, &self.last_state) else { return Ok(Vec::new()) };
-        let segment = self.last_file.unwrap_or(newest).next();
+        let segment = self.last_name.unwrap_or(newest).next();
         let undeclared = last.state.slot().undeclared.filter(|range| range.first >= records.next);
         let header = SegmentHeader {
             segment,
@@ -146,6 +158,7 @@ impl Adopted {
         })?;
         self.last_state = Some(LastState { header, state: made.into_state() });
         self.last_file = Some(segment);
+        self.last_name = Some(segment);
         self.files.insert(segment, AdoptedFile::empty(disk_bytes(ENTRIES_AT)));
         Ok(undeclared.and_then(|range| self.move_refused(range.first, newest, segment)).unwrap_or_default())
     }

@@ -9,6 +9,7 @@
 mod adopted;
 mod drain;
 mod give_way;
+mod hints;
 mod orphan;
 mod timeline;
 
@@ -84,3 +85,6 @@ pub fn find_orphans(root: &Path, own: SpoolId) -> io::Result<Found> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

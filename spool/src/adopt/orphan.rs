@@ -11,7 +11,7 @@ use super::timeline::Timeline;
 use crate::format::entry::EntryKind;
 use crate::format::segment_header::{ENTRIES_AT, HeaderError};
 use crate::id::{SegmentId, SpoolId};
-use crate::manifest::{Closing, read_rows};
+use crate::manifest::{Closing, Rows, read_rows};
 use crate::segment::file::SegmentFile;
 use crate::segment::scan::{ScanError, read_header};
 use crate::segment::walk::{Step, Walker};
@@ -106,10 +106,18 @@ impl Orphan {
     }
 
     /// Reads all its files and computes what is to be delivered.
-    pub fn adopt(mut self, label: &Labeler) -> Result<Adopted, UnknownVersion> {
+    pub fn adopt(self, label: &Labeler) -> Result<Adopted, UnknownVersion> {
+        self.adopt_with(label, |manifest| read_rows(manifest, MANIFEST_LIMIT))
+    }
+
+    /// The same with a reader of the manifest that may do what it likes.
+    pub(crate) fn adopt_with(
+        mut self,
+        label: &Labeler,
+        rows: impl FnOnce(&Path) -> Option<Rows>,
+    ) -> Result<Adopted, UnknownVersion> {
         self.manifest.wait(MANIFEST_LIMIT);
-        let manifest = self.place.as_ref().map(|(dir, _)| dir.manifest());
-        let rows = manifest.and_then(|path| read_rows(&path, MANIFEST_LIMIT)).unwrap_or_default();
+        let rows = self.place.as_ref().and_then(|(dir, _)| rows(&dir.manifest())).unwrap_or_default();
         let mut timeline = Timeline::new(self.id, self.place.is_none());
         for (segment, file) in &self.files {
             match timeline.read(*segment, file) {
@@ -124,8 +132,8 @@ impl Orphan {
                 Err(error) => timeline.unreadable(*segment, error.to_string()),
             }
         }
-        let last_file = self.files.last().map(|(segment, _)| *segment);
-        Ok(Adopted::new(self.id, self.place, last_file, timeline.finish(&rows, label)))
+        let last_name = self.files.last().map(|(segment, _)| *segment);
+        Ok(Adopted::new(self.id, self.place, last_name, timeline.finish(&rows, label)))
     }
 }
 

@@ -89,13 +89,16 @@ pub(crate) struct ActiveSegment {
 pub(crate) struct StateFile {
     file: Arc<dyn SegmentFile>,
     salt: Salt,
+    /// As it should be on disk, but for its generation, which is that on disk.
     slot: StateSlot,
+    /// A write has failed: the file knows less.
+    is_behind: bool,
 }
 
 impl StateFile {
     /// The state of a file that somebody else wrote.
     pub(crate) fn of(file: Arc<dyn SegmentFile>, salt: Salt, slot: StateSlot) -> Self {
-        Self { file, salt, slot }
+        Self { file, salt, slot, is_behind: false }
     }
 
     pub(crate) fn slot(&self) -> &StateSlot {
@@ -106,13 +109,14 @@ impl StateFile {
         &self.file
     }
 
-    /// Writes a slot in place. After an error the slot before it is in force.
+    /// Changes the slot and writes it in place. After an error the one before it is in force on disk, and the change goes
+    /// there with the next one: over the same place, since what was half written stands there.
     pub(crate) fn update(&mut self, change: impl FnOnce(&mut StateSlot)) -> io::Result<()> {
-        let mut slot = self.slot;
-        change(&mut slot);
-        slot.generation += 1;
+        change(&mut self.slot);
+        let slot = StateSlot { generation: self.slot.generation + 1, ..self.slot };
+        self.is_behind = true;
         self.file.write_all_at(&slot.encode(self.salt), StateSlot::offset(slot.generation))?;
-        self.slot = slot;
+        (self.slot, self.is_behind) = (slot, false);
         Ok(())
     }
 
@@ -156,7 +160,7 @@ impl ActiveSegment {
         Ok(Self {
             next_seq: header.first_seq,
             header,
-            state: StateFile { file, salt: header.salt, slot },
+            state: StateFile { file, salt: header.salt, slot, is_behind: false },
             end: ENTRIES_AT,
             stuck: false,
             totals: Totals::default(),
@@ -195,11 +199,11 @@ impl ActiveSegment {
     }
 
     /// Takes numbers for records that are refused, into the one range that waits for its declaration. Nothing may be
-    /// appended to this segment any more.
+    /// appended to this segment any more. After an error nothing was taken.
     pub(crate) fn refuse(&mut self, records: u64, bytes: u64, now_ms: i64) -> io::Result<()> {
-        let first = self.next_seq;
+        let (first, slot) = (self.next_seq, self.state.slot);
         self.next_seq = first.plus(records);
-        self.update_slot(|slot| {
+        let written = self.update_slot(|slot| {
             slot.losses.add(LossCause::Refused, records, bytes);
             let range = slot.undeclared.get_or_insert(UndeclaredRange {
                 first,
@@ -210,7 +214,16 @@ impl ActiveSegment {
             });
             range.records += records;
             range.bytes += bytes;
-        })
+        });
+        if written.is_err() {
+            (self.next_seq, self.state.slot) = (first, slot);
+        }
+        written
+    }
+
+    /// Tries once more to write what an earlier write of the slot could not.
+    pub(crate) fn catch_up(&mut self) -> io::Result<()> {
+        if self.state.is_behind { self.update_slot(|_| ()) } else { Ok(()) }
     }
 
     /// Number behind the last record that is in the segment, and not refused.

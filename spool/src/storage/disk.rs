@@ -5,6 +5,7 @@
 //! <root>/<spool id>/000000000007.seg     one file a segment, or a tombstone in its place
 //! <root>/<spool id>/ballast-0            a block that a tombstone can be written into on a full disk
 //! <root>/<spool id>/manifest/            sled; a hint, never needed
+//! <root>/<spool id>/manifest-removed/    it, being removed
 //! <root>/.new-<spool id>/                a spool directory that is being made
 //! <root>/dropped/<spool id>/             a spool of which only declared losses are left
 //! ```
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use super::{Space, Storage};
 use crate::format::tombstone::TOMBSTONE_BYTES;
 use crate::id::{SegmentId, SpoolId};
+use crate::manifest;
 use crate::segment::file::{DiskFile, SegmentFile};
 
 /// Directories are the owner's alone: other programs of the sandbox have no business in them.
@@ -89,16 +91,19 @@ impl SpoolDir {
         Ok(DiskFile::new(path, file))
     }
 
-    /// The files of all segments, in order. The newest keep their descriptors. Files with other names are left alone.
-    pub(crate) fn open_segments(&self) -> io::Result<Vec<(SegmentId, DiskFile)>> {
+    /// The segments that have files, in order. Files with other names are left alone.
+    fn list_segments(&self) -> io::Result<Vec<SegmentId>> {
         let mut segments = Vec::new();
         for entry in fs::read_dir(&self.0)? {
-            let entry = entry?;
-            if let Some(segment) = entry.file_name().to_str().and_then(segment_of_name) {
-                segments.push(segment);
-            }
+            segments.extend(entry?.file_name().to_str().and_then(segment_of_name));
         }
         segments.sort_unstable();
+        Ok(segments)
+    }
+
+    /// The files of all segments, in order. The newest keep their descriptors.
+    pub(crate) fn open_segments(&self) -> io::Result<Vec<(SegmentId, DiskFile)>> {
+        let segments = self.list_segments()?;
         let newest = segments.len().saturating_sub(DESCRIPTORS_MAX);
         let open = |(index, segment): (usize, SegmentId)| {
             let path = self.segment(segment);
@@ -128,9 +133,19 @@ impl SpoolDir {
         self.0.join("manifest")
     }
 
-    /// Removes the directory and everything in it.
+    /// Removes the directory and everything in it, in an order of which a kill may leave any part: the manifest first, since
+    /// rows without files look like a loss, then the segments, since the last one tells where the stream ends.
     pub(crate) fn remove(&self) -> io::Result<()> {
+        self.remove_manifest()?;
+        for segment in accept_missing(self.list_segments())? {
+            self.remove_segment(segment)?;
+        }
         accept_missing(fs::remove_dir_all(&self.0))
+    }
+
+    /// Removes the manifest, in one step for whoever reads it later.
+    pub(crate) fn remove_manifest(&self) -> io::Result<()> {
+        manifest::remove(&self.manifest())
     }
 
     pub(crate) fn segment(&self, segment: SegmentId) -> PathBuf {
@@ -289,9 +304,9 @@ pub(crate) fn segment_of_name(name: &str) -> Option<SegmentId> {
     canonical.then(|| digits.parse().ok().map(SegmentId))?
 }
 
-fn accept_missing(result: io::Result<()>) -> io::Result<()> {
+fn accept_missing<T: Default>(result: io::Result<T>) -> io::Result<T> {
     match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
         result => result,
     }
 }

@@ -397,9 +397,7 @@ impl Process {
         }
         let of_spool = segment_files(path.parent().unwrap());
         let newest = of_spool.last() == Some(path);
-        let oldest_head =
-            of_spool.first() == Some(path) && (at / 8 < layout::ENTRIES_AT || !layout::is_segment(&bytes));
-        let told = layout::is_told(&bytes, newest, at / 8) && !oldest_head;
+        let told = layout::is_told(&bytes, newest, at / 8);
         let memory = if told { Memory::Damaged } else { Memory::Gone };
         self.lives.get_mut(&id).unwrap().forget(memory);
         bytes[at / 8] ^= 1 << (at % 8);

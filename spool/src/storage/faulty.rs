@@ -3,15 +3,15 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::memory::Memory;
+use super::{Space, Storage};
 use crate::format::tombstone::TOMBSTONE_BYTES;
 use crate::id::SegmentId;
 use crate::segment::file::{Inode, SegmentFile};
-use crate::storage::memory::Memory;
-use crate::storage::{Space, Storage};
 
 /// How the next write fails: once, behind so many bytes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     pub after_bytes: usize,
     /// Cutting the file back behind that write fails as well.
     pub stuck: bool,
@@ -19,14 +19,29 @@ pub(super) struct Fault {
 
 #[derive(Debug, Default)]
 struct Cue {
+    /// Writes that succeed before.
+    calm: u32,
     next: Option<Fault>,
     truncate_fails: bool,
     fired: bool,
 }
 
+impl Cue {
+    /// The fault of this write.
+    fn take(&mut self) -> Option<Fault> {
+        match self.calm.checked_sub(1) {
+            Some(calm) if self.next.is_some() => {
+                self.calm = calm;
+                None
+            }
+            _ => self.next.take(),
+        }
+    }
+}
+
 /// Storage over memory. Clones share their files and their cue.
 #[derive(Debug, Clone)]
-pub(super) struct Faulty {
+pub(crate) struct Faulty {
     memory: Memory,
     cue: Arc<Mutex<Cue>>,
 }
@@ -38,21 +53,27 @@ struct FaultyFile {
 }
 
 impl Faulty {
-    pub(super) fn new(bytes_max: u64) -> Self {
+    pub(crate) fn new(bytes_max: u64) -> Self {
         Self { memory: Memory::new(bytes_max), cue: Arc::default() }
     }
 
-    pub(super) fn fail_next(&self, fault: Fault) {
-        self.cue().next = Some(fault);
+    pub(crate) fn fail_next(&self, fault: Fault) {
+        self.fail_after(0, fault);
+    }
+
+    /// Fails a write behind so many that succeed.
+    pub(crate) fn fail_after(&self, calm: u32, fault: Fault) {
+        let mut cue = self.cue();
+        (cue.calm, cue.next) = (calm, Some(fault));
     }
 
     /// Whether any write has failed on cue.
-    pub(super) fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.cue().fired
     }
 
     /// The files as the next process finds them.
-    pub(super) fn files(&self) -> Vec<(SegmentId, Arc<dyn SegmentFile>)> {
+    pub(crate) fn files(&self) -> Vec<(SegmentId, Arc<dyn SegmentFile>)> {
         self.memory.files()
     }
 
@@ -73,7 +94,7 @@ impl Storage for Faulty {
 
     /// In one step, as a rename is: it happens or it does not.
     fn bury(&mut self, segment: SegmentId, tombstone: &[u8; TOMBSTONE_BYTES]) -> io::Result<()> {
-        if self.cue().next.take().is_some() {
+        if self.cue().take().is_some() {
             self.cue().fired = true;
             return Err(io::Error::other("on cue"));
         }
@@ -107,11 +128,11 @@ impl FaultyFile {
 
 impl SegmentFile for FaultyFile {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let Some(fault) = self.cue().next.take() else { return self.file.write_all_at(bytes, offset) };
+        let Some(fault) = self.cue().take() else { return self.file.write_all_at(bytes, offset) };
         // Never the whole of it: a write that reports an error has not written everything.
         let written = fault.after_bytes.min(bytes.len().saturating_sub(1));
         self.file.write_all_at(&bytes[..written], offset)?;
-        *self.cue() = Cue { next: None, truncate_fails: fault.stuck, fired: true };
+        *self.cue() = Cue { calm: 0, next: None, truncate_fails: fault.stuck, fired: true };
         Err(io::Error::other("on cue"))
     }
 
