@@ -7,11 +7,12 @@ use std::sync::Arc;
 use crate::format::segment_header::ENTRIES_AT;
 use crate::format::tombstone::{TOMBSTONE_BYTES, Tombstone};
 use crate::id::{SegmentId, Seqno};
+use crate::loss::LossCause;
 use crate::manifest::{Row, RowState};
 use crate::quota::disk_bytes;
 use crate::segment::active::{ActiveSegment, StateFile};
 use crate::segment::file::SegmentFile;
-use crate::segment::sealed::SealedSegment;
+use crate::segment::sealed::{SealedSegment, SegmentKey};
 use crate::storage::disk::DESCRIPTORS_MAX;
 use crate::storage::memory::MemoryFile;
 
@@ -36,6 +37,32 @@ struct Segment {
     records: u64,
     raw_bytes: u64,
     ended: bool,
+}
+
+impl Segment {
+    fn vanished(&self, maybe_delivered: bool) -> Tombstone {
+        let header = self.state.header();
+        Tombstone {
+            spool: header.spool,
+            segment: header.segment,
+            first: self.first,
+            records: self.records,
+            bytes: self.raw_bytes,
+            time_ms: header.opened_ms,
+            cause: LossCause::Vanished,
+            maybe_delivered,
+        }
+    }
+}
+
+/// Bytes of files that are told of instead of those that are gone.
+pub(crate) type StandIns = BTreeMap<SegmentId, Vec<u8>>;
+
+/// A segment whose bytes can no longer be read.
+pub(crate) struct Loss {
+    pub tombstone: Tombstone,
+    /// Its last record was the end of the stream.
+    pub ended: bool,
 }
 
 /// What eviction needs to know of a segment.
@@ -68,6 +95,15 @@ impl Kept {
     pub(crate) fn tombstone(tombstone: Tombstone, row: Row) -> Self {
         let disk_bytes = disk_bytes(TOMBSTONE_BYTES as u64);
         Self { what: What::Tombstone(tombstone), row, disk_bytes, delivered: false, in_flight: false }
+    }
+
+    /// What is to be told of it when its file is gone: a loss, or that there is none.
+    fn stand_in(&self) -> Vec<u8> {
+        match &self.what {
+            What::Tombstone(tombstone) => tombstone.encode().to_vec(),
+            What::Segment(segment) if self.delivered => segment.state.delivered_file(segment.next, segment.ended),
+            What::Segment(segment) => segment.vanished(self.row.attempts > 0).encode().to_vec(),
+        }
     }
 
     fn is_evictable(&self) -> bool {
@@ -207,6 +243,16 @@ impl KeptSegments {
         }
     }
 
+    /// What stands in for one of them if its file turns out to be gone.
+    pub(crate) fn stand_in(&self, segment: SegmentId) -> Option<Vec<u8>> {
+        self.by_segment.get(&segment).map(Kept::stand_in)
+    }
+
+    /// What stands in for each of them if its file turns out to be gone.
+    pub(crate) fn stand_ins(&self) -> StandIns {
+        self.by_segment.iter().map(|(id, kept)| (*id, kept.stand_in())).collect()
+    }
+
     /// The files of all of them, for an adopter. A tombstone has no descriptor, but its bytes are at hand.
     pub(crate) fn into_files(self) -> Vec<(SegmentId, Arc<dyn SegmentFile>)> {
         let file = |kept: Kept| match kept.what {
@@ -214,5 +260,14 @@ impl KeptSegments {
             What::Tombstone(tombstone) => Arc::new(MemoryFile::holding(tombstone.encode().to_vec())),
         };
         self.by_segment.into_iter().map(|(id, kept)| (id, file(kept))).collect()
+    }
+
+    /// The loss of a segment that is not delivered and whose bytes can no longer be read.
+    pub(crate) fn lost(&self, key: &SegmentKey) -> Option<Loss> {
+        let kept = self.by_segment.get(&key.segment).filter(|kept| !kept.delivered)?;
+        let What::Segment(segment) = &kept.what else { return None };
+        // The last attempt found that it cannot be read, and has delivered nothing.
+        let loss = Loss { tombstone: segment.vanished(kept.row.attempts > 1), ended: segment.ended };
+        (segment.first == key.first).then_some(loss)
     }
 }

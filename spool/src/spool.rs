@@ -406,7 +406,7 @@ impl Spool {
             None => return Ok(()),
             Some((row, marked)) => {
                 self.manifest.put(key.segment, row);
-                marked
+                marked.or_else(|error| self.mark_in_place_of(key.segment, error))
             }
         };
         let mut result = marked;
@@ -472,11 +472,13 @@ impl Spool {
 
     fn into_orphan(self) -> Orphan {
         let id = self.identity.id;
+        let stand_ins = self.kept.stand_ins();
         let mut files = self.kept.into_files();
         files.push((self.active.header.segment, Arc::clone(self.active.file())));
         match self.place {
             Place::Disk(disk) => {
-                Orphan::handed_over(id, Some(disk.into_parts()), files).with_manifest(self.manifest.close())
+                let orphan = Orphan::handed_over(id, Some(disk.into_parts()), files);
+                orphan.with_stand_ins(stand_ins).with_manifest(self.manifest.close())
             }
             Place::Memory(memory) => Orphan::handed_over(id, None, memory.files()),
             #[cfg(any(test, feature = "fuzzing"))]
@@ -630,7 +632,7 @@ fn make_directory(config: &SpoolConfig, identity: Identity, now_ms: i64) -> io::
     let made = fill_directory(config, identity, now_ms, &dir);
     // A half-made directory holds nothing; if it stays, the next adopter tries again to remove it.
     let (lock, active) = made.inspect_err(|_| drop(dir.remove()))?;
-    Ok((Disk::new(dir.publish(&config.root, identity.id)?, lock), active))
+    Ok((Disk::new(dir.publish()?, lock), active))
 }
 
 fn fill_directory(
@@ -737,5 +739,6 @@ fn retired_row(active: &ActiveSegment, segment: Option<&SealedSegment>) -> Row {
     Row { state: RowState::Sealed, sealed, label, ..active_row(active) }
 }
 
+mod lost;
 #[cfg(test)]
 mod tests;

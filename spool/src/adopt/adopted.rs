@@ -6,9 +6,11 @@ use std::io;
 
 use super::timeline::Findings;
 use crate::codec::Codec;
+use crate::format::tombstone::Tombstone;
 use crate::id::{SegmentId, Seqno, SpoolId};
-use crate::loss::Losses;
-use crate::segment::sealed::{DroppedRange, SealedSegment, SegmentKey};
+use crate::loss::{LossCause, Losses};
+use crate::segment::file::SegmentFile;
+use crate::segment::sealed::{DroppedRange, Mark, SealedSegment, SegmentKey};
 use crate::storage::disk::{DirLock, SpoolDir};
 
 /// What adoption found in an orphan, for a log line.
@@ -52,6 +54,8 @@ pub struct Adopted {
     outstanding: BTreeMap<SegmentId, usize>,
     last_file: Option<SegmentId>,
     end: Option<StreamEnd>,
+    /// Its own process has ended it.
+    has_ended: bool,
     report: AdoptionReport,
 }
 
@@ -76,6 +80,7 @@ impl Adopted {
             outstanding,
             last_file,
             end: findings.end,
+            has_ended: findings.has_ended,
             report: findings.report,
         };
         // A file that cannot be removed now goes with the directory.
@@ -132,7 +137,38 @@ impl Adopted {
 
     /// The end to deliver before [`finish`](Self::finish); `None` if the life ended in order or gave no number.
     pub fn end(&self) -> Option<&StreamEnd> {
-        self.end.as_ref()
+        self.end.as_ref().filter(|_| !self.has_ended)
+    }
+
+    /// Declares that an object cannot be delivered, since its bytes can no longer be read: takes it out of what is to be
+    /// delivered, and returns what is to be told instead. `None` if no object of this key waits.
+    ///
+    /// Whether an earlier life, or an attempt before the last one, delivered it is not known.
+    pub fn declare_lost(&mut self, key: &SegmentKey, cause: LossCause, now_ms: i64) -> Option<DroppedRange> {
+        let index = self.segments.iter().position(|segment| segment.key() == *key)?;
+        let lost = self.segments.remove(index);
+        let facts = lost.facts();
+        let tombstone = Tombstone {
+            spool: facts.spool,
+            segment: facts.segment,
+            first: facts.first,
+            records: facts.records,
+            bytes: facts.raw_bytes,
+            time_ms: now_ms,
+            cause,
+            maybe_delivered: true,
+        };
+        if let Some((dir, _)) = &self.place {
+            // The next adopter must know that there was something. A file that is there, damaged, tells more than this.
+            let _ = dir.create_segment(key.segment).and_then(|file| file.write_all_at(&tombstone.encode(), 0));
+        }
+        if let Some(end) = &mut self.end {
+            end.losses.add(cause, facts.records, facts.raw_bytes);
+        }
+        self.has_ended &= facts.mark != Mark::End;
+        let range = DroppedRange::from(tombstone);
+        self.dropped.push(range);
+        Some(range)
     }
 
     /// Removes the directory. Called when everything is delivered: what could not be read has been declared lost.

@@ -50,6 +50,8 @@ pub fn find_orphans(root: &Path, own: SpoolId) -> io::Result<Found> {
                 found.orphans.push(orphan);
             }
             Ok(None) => found.alive.push(id),
+            // Removed while we looked.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => found.unreadable.push((id, error)),
         }
     }

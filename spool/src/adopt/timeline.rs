@@ -24,6 +24,8 @@ pub(super) struct Timeline {
     pieces: Vec<Piece>,
     /// Files that end before their header does.
     unfinished: Vec<SegmentId>,
+    /// Files that somebody removed before they were read.
+    missing: Vec<SegmentId>,
     report: AdoptionReport,
 }
 
@@ -44,7 +46,10 @@ enum Content {
 pub(super) struct Findings {
     pub segments: Vec<SealedSegment>,
     pub dropped: Vec<DroppedRange>,
+    /// What ends the stream, if a number was ever given.
     pub end: Option<StreamEnd>,
+    /// Whether its own process has ended it.
+    pub has_ended: bool,
     /// Files that hold nothing to deliver.
     pub empty: Vec<SegmentId>,
     pub report: AdoptionReport,
@@ -52,7 +57,14 @@ pub(super) struct Findings {
 
 impl Timeline {
     pub(super) fn new(spool: SpoolId, volatile: bool) -> Self {
-        Self { spool, volatile, pieces: Vec::new(), unfinished: Vec::new(), report: AdoptionReport::default() }
+        Self {
+            spool,
+            volatile,
+            pieces: Vec::new(),
+            unfinished: Vec::new(),
+            missing: Vec::new(),
+            report: AdoptionReport::default(),
+        }
     }
 
     /// Reads the next file.
@@ -79,6 +91,12 @@ impl Timeline {
         self.report.unreadable.push((segment, why));
     }
 
+    /// Notes a file that is gone; what it held shows as a gap between its neighbours.
+    pub(super) fn missing(&mut self, segment: SegmentId, why: String) {
+        self.missing.push(segment);
+        self.unreadable(segment, why);
+    }
+
     /// Puts everything together.
     pub(super) fn finish(mut self, rows: &BTreeMap<SegmentId, Row>, label: &Labeler) -> Findings {
         let mut empty = self.take_covered();
@@ -88,6 +106,7 @@ impl Timeline {
             segments: Vec::new(),
             dropped: Vec::new(),
             end: self.end(&gaps),
+            has_ended: self.has_ended(),
             empty,
             report: AdoptionReport::default(),
         };
@@ -125,7 +144,8 @@ impl Timeline {
             .map(|(before, after)| {
                 let between = |segment: SegmentId| before.segment < segment && segment < after.segment;
                 let unreadable = self.report.unreadable.iter().map(|(segment, _)| segment);
-                let damaged = unreadable.chain(&self.unfinished).any(|segment| between(*segment));
+                let damaged = unreadable.filter(|segment| !self.missing.contains(segment));
+                let damaged = damaged.chain(&self.unfinished).any(|segment| between(*segment));
                 DroppedRange {
                     spool: self.spool,
                     segment: after.segment,
@@ -182,28 +202,32 @@ impl Timeline {
         }
     }
 
-    /// The end that is to be written: none if the last record is one, or if no number was ever given.
+    /// The end that is to be written unless the last record is one; none if no number was ever given.
     fn end(&self, gaps: &[DroppedRange]) -> Option<StreamEnd> {
-        let next_seq = self.pieces.iter().map(|piece| piece.next).max().filter(|next| *next > Seqno(0))?;
-        let (newest, scan) = self.pieces.iter().rev().find_map(|piece| match &piece.content {
-            Content::Segment(scan) => Some((piece, scan)),
+        let (_, scan) = self.newest()?;
+        let seq = self.next_seq();
+        let (codec, line_format) = (scan.header.codec, scan.header.line_format);
+        (seq > Seqno(0)).then(|| StreamEnd { spool: self.spool, seq, losses: self.losses(gaps), codec, line_format })
+    }
+
+    fn next_seq(&self) -> Seqno {
+        self.pieces.iter().map(|piece| piece.next).max().unwrap_or(Seqno(0))
+    }
+
+    fn newest(&self) -> Option<(&Piece, &Scan)> {
+        self.pieces.iter().rev().find_map(|piece| match &piece.content {
+            Content::Segment(scan) => Some((piece, scan.as_ref())),
             Content::Tombstone(_) => None,
-        })?;
-        if self.has_ended(newest, scan) && newest.next == next_seq {
-            return None;
-        }
-        Some(StreamEnd {
-            spool: self.spool,
-            seq: next_seq,
-            losses: self.losses(gaps),
-            codec: scan.header.codec,
-            line_format: scan.header.line_format,
         })
     }
 
     /// Whether the last record is an end that was delivered, or is going to be: it may be lost, or in an object whose name
     /// does not say so.
-    fn has_ended(&self, newest: &Piece, scan: &Scan) -> bool {
+    fn has_ended(&self) -> bool {
+        self.newest().is_some_and(|(newest, scan)| newest.next == self.next_seq() && self.ends(newest, scan))
+    }
+
+    fn ends(&self, newest: &Piece, scan: &Scan) -> bool {
         if newest.next > newest.first {
             return scan.ended;
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::file::SegmentFile;
 use super::sealed::{Extent, Mark, SegmentFacts};
 use crate::codec::{CodecError, Encoder, FrameEnd};
-use crate::format::checksum::{ObjectDigest, Salt};
+use crate::format::checksum::ObjectDigest;
 use crate::format::entry::{ENTRY_HEADER_BYTES, EntryFlags, EntryHeader, EntryKind, PAYLOAD_BYTES_MAX};
 use crate::format::meta::Meta;
 use crate::format::segment_header::{ENTRIES_AT, SegmentHeader};
@@ -87,7 +87,7 @@ pub(crate) struct ActiveSegment {
 /// A segment file and its state slots.
 pub(crate) struct StateFile {
     file: Arc<dyn SegmentFile>,
-    salt: Salt,
+    header: SegmentHeader,
     slot: StateSlot,
 }
 
@@ -96,12 +96,16 @@ impl StateFile {
         &self.file
     }
 
+    pub(crate) fn header(&self) -> &SegmentHeader {
+        &self.header
+    }
+
     /// Writes a slot in place. After an error the slot before it is in force.
     fn update(&mut self, change: impl FnOnce(&mut StateSlot)) -> io::Result<()> {
         let mut slot = self.slot;
         change(&mut slot);
         slot.generation += 1;
-        self.file.write_all_at(&slot.encode(self.salt), StateSlot::offset(slot.generation))?;
+        self.file.write_all_at(&slot.encode(self.header.salt), StateSlot::offset(slot.generation))?;
         self.slot = slot;
         Ok(())
     }
@@ -109,13 +113,33 @@ impl StateFile {
     /// Notes that the segment up to `next_seq` is delivered, then lets go of its entries. A kill in between leaves the
     /// entries, which nobody reads any more.
     pub(crate) fn mark_delivered(&mut self, next_seq: Seqno, ended: bool) -> io::Result<()> {
-        self.update(|slot| {
-            slot.next_seq = next_seq;
-            slot.ended |= ended;
-            slot.delivered = true;
-        })?;
+        self.update(|slot| deliver(slot, next_seq, ended))?;
         self.file.truncate(ENTRIES_AT)
     }
+
+    /// What [`mark_delivered`](Self::mark_delivered) leaves of the file, for one that is gone.
+    pub(crate) fn delivered_file(&self, next_seq: Seqno, ended: bool) -> Vec<u8> {
+        let mut slot = self.slot;
+        deliver(&mut slot, next_seq, ended);
+        first_bytes(&self.header, &slot)
+    }
+}
+
+fn deliver(slot: &mut StateSlot, next_seq: Seqno, ended: bool) {
+    slot.next_seq = next_seq;
+    slot.ended |= ended;
+    slot.delivered = true;
+}
+
+/// The bytes before the entries: the header, and the slot where its generation says.
+fn first_bytes(header: &SegmentHeader, slot: &StateSlot) -> Vec<u8> {
+    let mut bytes = vec![0; usize::try_from(ENTRIES_AT).expect("512")];
+    let head = header.encode();
+    bytes[..head.len()].copy_from_slice(&head);
+    let slot_at = usize::try_from(StateSlot::offset(slot.generation)).expect("within the header");
+    let slot = slot.encode(header.salt);
+    bytes[slot_at..slot_at + slot.len()].copy_from_slice(&slot);
+    bytes
 }
 
 /// Sums over the entries of the active segment.
@@ -135,18 +159,12 @@ pub(crate) struct Totals {
 impl ActiveSegment {
     /// Writes the header and the first state slot of a new file.
     pub(crate) fn create(file: Arc<dyn SegmentFile>, header: SegmentHeader, slot: StateSlot) -> io::Result<Self> {
-        let mut bytes = vec![0; usize::try_from(ENTRIES_AT).expect("512")];
         let slot = StateSlot { generation: 1, ..slot };
-        let head = header.encode();
-        bytes[..head.len()].copy_from_slice(&head);
-        let slot_at = usize::try_from(StateSlot::offset(slot.generation)).expect("within the header");
-        let slot_bytes = slot.encode(header.salt);
-        bytes[slot_at..slot_at + slot_bytes.len()].copy_from_slice(&slot_bytes);
-        file.write_all_at(&bytes, 0)?;
+        file.write_all_at(&first_bytes(&header, &slot), 0)?;
         Ok(Self {
             next_seq: header.first_seq,
             header,
-            state: StateFile { file, salt: header.salt, slot },
+            state: StateFile { file, header, slot },
             end: ENTRIES_AT,
             stuck: false,
             totals: Totals::default(),
