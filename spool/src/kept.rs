@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use crate::format::segment_header::ENTRIES_AT;
+use crate::format::segment_header::{ENTRIES_AT, SegmentHeader};
 use crate::format::tombstone::{TOMBSTONE_BYTES, Tombstone};
 use crate::id::{SegmentId, Seqno};
 use crate::loss::LossCause;
@@ -31,8 +31,8 @@ enum What {
 }
 
 struct Segment {
+    header: SegmentHeader,
     state: StateFile,
-    first: Seqno,
     next: Seqno,
     records: u64,
     raw_bytes: u64,
@@ -41,14 +41,13 @@ struct Segment {
 
 impl Segment {
     fn vanished(&self, maybe_delivered: bool) -> Tombstone {
-        let header = self.state.header();
         Tombstone {
-            spool: header.spool,
-            segment: header.segment,
-            first: self.first,
+            spool: self.header.spool,
+            segment: self.header.segment,
+            first: self.header.first_seq,
             records: self.records,
             bytes: self.raw_bytes,
-            time_ms: header.opened_ms,
+            time_ms: self.header.opened_ms,
             cause: LossCause::Vanished,
             maybe_delivered,
         }
@@ -78,12 +77,12 @@ pub(crate) struct EvictionFacts {
 impl Kept {
     /// A retired segment. One without a record has nothing to deliver.
     pub(crate) fn segment(retired: ActiveSegment, sealed: Option<&SealedSegment>, row: Row) -> Self {
-        let (totals, first) = (*retired.totals(), retired.header.first_seq);
+        let (totals, header) = (*retired.totals(), retired.header);
         let disk_bytes = disk_bytes(retired.file_bytes());
         let segment = Segment {
+            header,
             state: retired.into_state(),
-            first,
-            next: sealed.map_or(first, |sealed| Seqno(sealed.facts().last.0 + 1)),
+            next: sealed.map_or(header.first_seq, |sealed| Seqno(sealed.facts().last.0 + 1)),
             records: totals.records,
             raw_bytes: totals.raw_bytes,
             ended: totals.ended,
@@ -101,7 +100,9 @@ impl Kept {
     fn stand_in(&self) -> Vec<u8> {
         match &self.what {
             What::Tombstone(tombstone) => tombstone.encode().to_vec(),
-            What::Segment(segment) if self.delivered => segment.state.delivered_file(segment.next, segment.ended),
+            What::Segment(segment) if self.delivered => {
+                segment.state.delivered_file(&segment.header, segment.next, segment.ended)
+            }
             What::Segment(segment) => segment.vanished(self.row.attempts > 0).encode().to_vec(),
         }
     }
@@ -224,7 +225,7 @@ impl KeptSegments {
             What::Tombstone(_) => None,
             What::Segment(segment) => {
                 let facts = EvictionFacts {
-                    first: segment.first,
+                    first: segment.header.first_seq,
                     records: segment.records,
                     raw_bytes: segment.raw_bytes,
                     attempted: kept.row.attempts > 0,
@@ -268,6 +269,6 @@ impl KeptSegments {
         let What::Segment(segment) = &kept.what else { return None };
         // The last attempt found that it cannot be read, and has delivered nothing.
         let loss = Loss { tombstone: segment.vanished(kept.row.attempts > 1), ended: segment.ended };
-        (segment.first == key.first).then_some(loss)
+        (segment.header.first_seq == key.first).then_some(loss)
     }
 }

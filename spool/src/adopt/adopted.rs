@@ -6,11 +6,9 @@ use std::io;
 
 use super::timeline::Findings;
 use crate::codec::Codec;
-use crate::format::tombstone::Tombstone;
 use crate::id::{SegmentId, Seqno, SpoolId};
-use crate::loss::{LossCause, Losses};
-use crate::segment::file::SegmentFile;
-use crate::segment::sealed::{DroppedRange, Mark, SealedSegment, SegmentKey};
+use crate::loss::Losses;
+use crate::segment::sealed::{DroppedRange, SealedSegment, SegmentKey};
 use crate::storage::disk::{DirLock, SpoolDir};
 
 /// What adoption found in an orphan, for a log line.
@@ -47,15 +45,16 @@ pub struct StreamEnd {
 pub struct Adopted {
     id: SpoolId,
     /// `None` for a spool that lived in memory.
-    place: Option<(SpoolDir, DirLock)>,
-    segments: Vec<SealedSegment>,
-    dropped: Vec<DroppedRange>,
+    pub(super) place: Option<(SpoolDir, DirLock)>,
+    pub(super) segments: Vec<SealedSegment>,
+    pub(super) dropped: Vec<DroppedRange>,
     /// Objects of each file that are not delivered yet.
     outstanding: BTreeMap<SegmentId, usize>,
     last_file: Option<SegmentId>,
-    end: Option<StreamEnd>,
-    /// Its own process has ended it.
-    has_ended: bool,
+    /// The end of the stream; `None` if it gave no number.
+    pub(super) end: Option<StreamEnd>,
+    /// Its own process has written the end.
+    pub(super) has_ended: bool,
     report: AdoptionReport,
 }
 
@@ -138,37 +137,6 @@ impl Adopted {
     /// The end to deliver before [`finish`](Self::finish); `None` if the life ended in order or gave no number.
     pub fn end(&self) -> Option<&StreamEnd> {
         self.end.as_ref().filter(|_| !self.has_ended)
-    }
-
-    /// Declares that an object cannot be delivered, since its bytes can no longer be read: takes it out of what is to be
-    /// delivered, and returns what is to be told instead. `None` if no object of this key waits.
-    ///
-    /// Whether an earlier life, or an attempt before the last one, delivered it is not known.
-    pub fn declare_lost(&mut self, key: &SegmentKey, cause: LossCause, now_ms: i64) -> Option<DroppedRange> {
-        let index = self.segments.iter().position(|segment| segment.key() == *key)?;
-        let lost = self.segments.remove(index);
-        let facts = lost.facts();
-        let tombstone = Tombstone {
-            spool: facts.spool,
-            segment: facts.segment,
-            first: facts.first,
-            records: facts.records,
-            bytes: facts.raw_bytes,
-            time_ms: now_ms,
-            cause,
-            maybe_delivered: true,
-        };
-        if let Some((dir, _)) = &self.place {
-            // The next adopter must know that there was something. A file that is there, damaged, tells more than this.
-            let _ = dir.create_segment(key.segment).and_then(|file| file.write_all_at(&tombstone.encode(), 0));
-        }
-        if let Some(end) = &mut self.end {
-            end.losses.add(cause, facts.records, facts.raw_bytes);
-        }
-        self.has_ended &= facts.mark != Mark::End;
-        let range = DroppedRange::from(tombstone);
-        self.dropped.push(range);
-        Some(range)
     }
 
     /// Removes the directory. Called when everything is delivered: what could not be read has been declared lost.

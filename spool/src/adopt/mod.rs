@@ -7,6 +7,7 @@
 //! * Every hole between known ranges is declared, whether or not there is a manifest.
 
 mod adopted;
+mod lost;
 mod orphan;
 mod timeline;
 

@@ -46,9 +46,9 @@ enum Content {
 pub(super) struct Findings {
     pub segments: Vec<SealedSegment>,
     pub dropped: Vec<DroppedRange>,
-    /// What ends the stream, if a number was ever given.
+    /// The end of the stream; `None` if it gave no number.
     pub end: Option<StreamEnd>,
-    /// Whether its own process has ended it.
+    /// The last record is an end that was delivered, or is going to be.
     pub has_ended: bool,
     /// Files that hold nothing to deliver.
     pub empty: Vec<SegmentId>,
@@ -118,6 +118,13 @@ impl Timeline {
         findings.dropped.sort_unstable_by_key(|range| range.first);
         findings.report = self.report(&findings);
         findings
+    }
+
+    fn newest_segment(&self) -> Option<(&Piece, &Scan)> {
+        self.pieces.iter().rev().find_map(|piece| match &piece.content {
+            Content::Segment(scan) => Some((piece, &**scan)),
+            Content::Tombstone(_) => None,
+        })
     }
 
     /// A tombstone that was merged with its neighbour covers it; a kill may have left the neighbour's file.
@@ -202,32 +209,31 @@ impl Timeline {
         }
     }
 
-    /// The end that is to be written unless the last record is one; none if no number was ever given.
+    /// Where the stream ends, unless no number was ever given.
     fn end(&self, gaps: &[DroppedRange]) -> Option<StreamEnd> {
-        let (_, scan) = self.newest()?;
-        let seq = self.next_seq();
-        let (codec, line_format) = (scan.header.codec, scan.header.line_format);
-        (seq > Seqno(0)).then(|| StreamEnd { spool: self.spool, seq, losses: self.losses(gaps), codec, line_format })
-    }
-
-    fn next_seq(&self) -> Seqno {
-        self.pieces.iter().map(|piece| piece.next).max().unwrap_or(Seqno(0))
-    }
-
-    fn newest(&self) -> Option<(&Piece, &Scan)> {
-        self.pieces.iter().rev().find_map(|piece| match &piece.content {
-            Content::Segment(scan) => Some((piece, scan.as_ref())),
-            Content::Tombstone(_) => None,
+        let next_seq = self.next_seq().filter(|next| *next > Seqno(0))?;
+        let (_, scan) = self.newest_segment()?;
+        Some(StreamEnd {
+            spool: self.spool,
+            seq: next_seq,
+            losses: self.losses(gaps),
+            codec: scan.header.codec,
+            line_format: scan.header.line_format,
         })
+    }
+
+    /// The number behind everything that is known.
+    fn next_seq(&self) -> Option<Seqno> {
+        self.pieces.iter().map(|piece| piece.next).max()
     }
 
     /// Whether the last record is an end that was delivered, or is going to be: it may be lost, or in an object whose name
     /// does not say so.
     fn has_ended(&self) -> bool {
-        self.newest().is_some_and(|(newest, scan)| newest.next == self.next_seq() && self.ends(newest, scan))
-    }
-
-    fn ends(&self, newest: &Piece, scan: &Scan) -> bool {
+        let Some((newest, scan)) = self.newest_segment() else { return false };
+        if Some(newest.next) != self.next_seq() {
+            return false;
+        }
         if newest.next > newest.first {
             return scan.ended;
         }

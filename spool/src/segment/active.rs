@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::file::SegmentFile;
 use super::sealed::{Extent, Mark, SegmentFacts};
 use crate::codec::{CodecError, Encoder, FrameEnd};
-use crate::format::checksum::ObjectDigest;
+use crate::format::checksum::{ObjectDigest, Salt};
 use crate::format::entry::{ENTRY_HEADER_BYTES, EntryFlags, EntryHeader, EntryKind, PAYLOAD_BYTES_MAX};
 use crate::format::meta::Meta;
 use crate::format::segment_header::{ENTRIES_AT, SegmentHeader};
@@ -87,7 +87,7 @@ pub(crate) struct ActiveSegment {
 /// A segment file and its state slots.
 pub(crate) struct StateFile {
     file: Arc<dyn SegmentFile>,
-    header: SegmentHeader,
+    salt: Salt,
     slot: StateSlot,
 }
 
@@ -96,16 +96,12 @@ impl StateFile {
         &self.file
     }
 
-    pub(crate) fn header(&self) -> &SegmentHeader {
-        &self.header
-    }
-
     /// Writes a slot in place. After an error the slot before it is in force.
     fn update(&mut self, change: impl FnOnce(&mut StateSlot)) -> io::Result<()> {
         let mut slot = self.slot;
         change(&mut slot);
         slot.generation += 1;
-        self.file.write_all_at(&slot.encode(self.header.salt), StateSlot::offset(slot.generation))?;
+        self.file.write_all_at(&slot.encode(self.salt), StateSlot::offset(slot.generation))?;
         self.slot = slot;
         Ok(())
     }
@@ -118,10 +114,10 @@ impl StateFile {
     }
 
     /// What [`mark_delivered`](Self::mark_delivered) leaves of the file, for one that is gone.
-    pub(crate) fn delivered_file(&self, next_seq: Seqno, ended: bool) -> Vec<u8> {
+    pub(crate) fn delivered_file(&self, header: &SegmentHeader, next_seq: Seqno, ended: bool) -> Vec<u8> {
         let mut slot = self.slot;
         deliver(&mut slot, next_seq, ended);
-        first_bytes(&self.header, &slot)
+        first_bytes(header, &slot)
     }
 }
 
@@ -164,7 +160,7 @@ impl ActiveSegment {
         Ok(Self {
             next_seq: header.first_seq,
             header,
-            state: StateFile { file, header, slot },
+            state: StateFile { file, salt: header.salt, slot },
             end: ENTRIES_AT,
             stuck: false,
             totals: Totals::default(),
