@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use spool::{Adopted, SegmentKey, Spool, SpoolEvent, SpoolId};
+use spool::{Adopted, LossCause, SegmentKey, Spool, SpoolEvent, SpoolId};
 
 use super::object_key::ObjectKeys;
 use super::outgoing::{Outgoing, OutgoingId};
@@ -59,7 +59,7 @@ impl Outbox {
 
     fn add(&mut self, outgoing: Outgoing) -> OutgoingId {
         let id = outgoing.id();
-        self.waiting.entry(id).or_insert(outgoing);
+        self.waiting.insert(id, outgoing);
         id
     }
 
@@ -70,6 +70,8 @@ impl Outbox {
         let segments = segments.map(|segment| Outgoing::segment(segment, &self.function_version));
         let dropped = adopted.dropped().iter().map(|range| Outgoing::dropped(range, &self.keys));
         let outgoing: Vec<_> = segments.chain(dropped).collect();
+        // What the spool said itself before it was left may be there no more.
+        self.waiting.retain(|waiting, _| waiting.spool != id);
         let mut ids = Vec::new();
         for outgoing in outgoing {
             match outgoing.segment_key().filter(|key| self.early.remove(key)) {
@@ -128,6 +130,26 @@ impl Outbox {
                 self.early.insert(*key);
             }
         }
+    }
+
+    /// Gives up an object that can no longer be read, and tells what that means for the queue.
+    pub fn declare_lost(&mut self, id: &OutgoingId, cause: LossCause, now_ms: i64) -> Vec<Change> {
+        let mut changes = vec![Change::Removed(*id)];
+        let Some(key) = self.waiting.remove(id).and_then(|outgoing| outgoing.segment_key()) else { return changes };
+        let events = {
+            let mut spool = lock(&self.spool);
+            // What it says for itself already is on its way, or will be.
+            spool.declare_lost(&key, cause, now_ms);
+            spool.take_events()
+        };
+        changes.extend(events.into_iter().map(|event| self.take(event)));
+        // A spool that was left and is not adopted yet: its adopter finds the same.
+        if let Some(range) =
+            self.adopted.get_mut(&key.spool).and_then(|adopted| adopted.declare_lost(&key, cause, now_ms))
+        {
+            changes.push(Change::Added(self.add(Outgoing::dropped(&range, &self.keys))));
+        }
+        changes
     }
 
     /// The end of an adopted spool goes out when everything before it is delivered.

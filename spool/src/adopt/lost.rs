@@ -26,7 +26,7 @@ impl Adopted {
             maybe_delivered: true,
         };
         if let Some((dir, _)) = &self.place {
-            // The next adopter must know that there was something. A file that is there, damaged, tells more than this.
+            // The next adopter must know that there was something. Only where nothing is: a damaged file tells more than this.
             let _ = dir.create_segment(key.segment).and_then(|file| file.write_all_at(&tombstone.encode(), 0));
         }
         if let Some(end) = &mut self.end {
