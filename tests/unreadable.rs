@@ -159,3 +159,24 @@ async fn what_vanished_of_a_spool_that_was_left_is_declared_when_it_is_adopted()
     assert!((0..6).all(|seq| tells_of(&lines[seq], seq, "vanished")), "{lines:?}");
     assert_eq!(fs::read_dir(world.spools()).unwrap().count(), 1, "only the living spool is left");
 }
+
+#[tokio::test]
+async fn what_an_adopter_finds_takes_the_place_of_what_the_spool_had_said() {
+    let world = World::new();
+    world.fill();
+    for segment in [10, 11] {
+        let mut bytes = fs::read(world.file(segment)).unwrap();
+        bytes[20] ^= 1;
+        fs::write(world.file(segment), bytes).unwrap();
+    }
+    let orphan = world.spool.lock().unwrap().roll(identity(2), now_ms()).unwrap();
+    world.uploader.adoption_begins();
+    world.uploader.adoption_ends(Some(orphan.adopt(&world.label).unwrap()));
+    world.deliver().await;
+    let (objects, lines) = world.delivered();
+    assert_eq!((objects, lines.len(), world.uploader.waiting()), (SEGMENTS - 2 + 1, 1, 0), "and the end: {lines:?}");
+    assert!(
+        lines[0].contains("\"seq\":10,\"last\":11,"),
+        "one range, and nothing of it is delivered as well: {lines:?}"
+    );
+}
