@@ -21,8 +21,8 @@ const APPENDS_BETWEEN_LOOKS: u32 = 40;
 const DESCRIPTORS: usize = 64;
 const SEEDS: u64 = 6;
 
-/// A program that is just being started holds all descriptors of this process for a moment, and with them the locks of a life
-/// that has died meanwhile. A real one dies with all of its threads.
+/// A program that is just being started holds all descriptors of this process until it runs, which may be after `spawn` has
+/// returned, and with them the locks of a life that has died meanwhile. A real one dies with all of its threads.
 static STARTS: Mutex<()> = Mutex::new(());
 
 fn no_starts() -> MutexGuard<'static, ()> {
@@ -36,11 +36,11 @@ struct Clearer {
     cleared: Receiver<()>,
 }
 
-const FIND_DELETE: [&str; 3] = ["sh", "-c", "while read -r _; do find \"$0\" -mindepth 1 -delete; echo; done"];
+const FIND_DELETE: [&str; 3] = ["sh", "-c", "echo; while read -r _; do find \"$0\" -mindepth 1 -delete; echo; done"];
 const RMTREE: [&str; 3] = [
     "python3",
     "-c",
-    "import shutil, sys\nfor _ in sys.stdin: shutil.rmtree(sys.argv[1], ignore_errors=True); print(flush=True)",
+    "import shutil, sys; print(flush=True)\nfor _ in sys.stdin: shutil.rmtree(sys.argv[1], ignore_errors=True); print(flush=True)",
 ];
 
 impl Clearer {
@@ -49,12 +49,11 @@ impl Clearer {
         let mut command = Command::new(program[0]);
         // What it says about files that vanish under it too is its own affair.
         command.args(&program[1..]).arg(root).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let started = {
-            let _no_other = no_starts();
-            command.spawn()
-        };
-        let mut child = started.inspect_err(|error| println!("SKIPPED, {}: {error}", program[0])).ok()?;
-        let (orders, lines) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()).lines());
+        let _no_other = no_starts();
+        let started = command.spawn().inspect_err(|error| println!("SKIPPED, {}: {error}", program[0]));
+        let mut child = started.ok()?;
+        let (orders, mut lines) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()).lines());
+        lines.next().unwrap().unwrap();
         let (sender, cleared) = channel();
         std::thread::spawn(move || lines.for_each(|_| _ = sender.send(())));
         Some(Self { child, orders, cleared })
