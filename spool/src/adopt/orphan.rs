@@ -27,14 +27,15 @@ const COPY_BYTES: usize = 64 * 1024;
 
 /// A spool without a process. Its lock is ours.
 pub struct Orphan {
+    /// The manifest of a spool that this process rolled away from: its thread may still be at work in the directory. Let go of
+    /// before the lock.
+    manifest: Closing,
     id: SpoolId,
     /// `None` for a spool that lived in memory.
     place: Option<(SpoolDir, DirLock)>,
     pub(super) files: Vec<(SegmentId, Arc<dyn SegmentFile>)>,
     /// What is told of files that turn out to be gone, as far as the process that wrote them is this one.
     stand_ins: StandIns,
-    /// The manifest of a spool that this process rolled away from: its thread may still be at work in the directory.
-    manifest: Closing,
 }
 
 /// The orphan was written by a later version of the format. It is left alone.

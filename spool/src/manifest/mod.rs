@@ -28,6 +28,9 @@ const CACHE_BYTES: u64 = 256 * 1024;
 /// Pages over a quarter of this become blobs, and blobs are what leaks and hangs: rows stay inline.
 const SEGMENT_BYTES: usize = 64 * 1024;
 
+/// How long the thread of a manifest that nobody writes any more may take to end.
+const CLOSING_LIMIT: Duration = Duration::from_secs(2);
+
 /// How the manifest of this life fares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -68,6 +71,13 @@ impl Closing {
             thread::sleep(STEP);
             waited += STEP;
         }
+    }
+}
+
+/// Who lets go of a spool lets others take it: nobody may be at work in it then.
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.wait(CLOSING_LIMIT);
     }
 }
 
