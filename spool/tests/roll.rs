@@ -114,6 +114,7 @@ fn what_is_let_go_is_let_go_by_the_thread_of_its_manifest_too() {
         spool.settle_in();
         let left = spool.id();
         drop(spool.roll(identity(&mut rng), NOW_MS).unwrap());
+        assert!(dir(root.path(), left).join("manifest/db").exists(), "it has done what it had begun");
         std::fs::remove_dir_all(dir(root.path(), left)).unwrap();
     }
 }
