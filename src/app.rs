@@ -30,6 +30,8 @@ use crate::upload::uploader::Uploader;
 
 /// Bytes of an orphan's last segment that may be read before the first `next`.
 const TAIL_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Before each look whether the files of a spool are in place, and are still after they were restored.
+const RESCUE_PAUSES_MS: [u64; 4] = [0, 20, 100, 500];
 const REGISTER_PAUSES_MS: [u64; 5] = [50, 100, 200, 400, 1_000];
 const SUBSCRIBE_PAUSES_MS: [u64; 3] = [200, 400, 900];
 
@@ -330,13 +332,7 @@ async fn adopt(to_adopt: ToAdopt, root: &Path, label: &Labeler) -> Option<Adopte
     let (id, label, root) = (orphan.id(), Arc::clone(label), root.to_owned());
     let thread = std::thread::Builder::new().name("adopter".into());
     let work = move || {
-        match orphan.rescue(&root) {
-            Ok(false) => {}
-            Ok(true) => {
-                crate::warn!("spool={id} The spool directory was cleared by somebody; its files were restored.")
-            }
-            Err(error) => crate::warn!("spool={id} error={error:?} Cleared files of the spool are held open only."),
-        }
+        rescue(&mut orphan, &root);
         let mut adopted = orphan.adopt(&label);
         if let Some(adopted) = adopted.as_mut().ok().filter(|_| gives_up) {
             give_up(adopted);
@@ -356,6 +352,23 @@ async fn adopt(to_adopt: ToAdopt, root: &Path, label: &Labeler) -> Option<Adopte
         Err(_) => crate::warn!("spool={id} Adoption panicked; the spool is left for the next life."),
     }
     None
+}
+
+/// Restores the files of a spool that somebody has cleared. Whoever did may still be at it, and clear the copy too.
+fn rescue(orphan: &mut Orphan, root: &Path) {
+    let (id, mut restored) = (orphan.id(), Ok(false));
+    for pause_ms in RESCUE_PAUSES_MS {
+        std::thread::sleep(Duration::from_millis(pause_ms));
+        match orphan.rescue(root) {
+            Ok(false) => break,
+            result => restored = result,
+        }
+    }
+    match restored {
+        Ok(false) => {}
+        Ok(true) => crate::warn!("spool={id} The spool directory was cleared by somebody; its files were restored."),
+        Err(error) => crate::warn!("spool={id} error={error:?} Cleared files of the spool are held open only."),
+    }
 }
 
 fn give_up(adopted: &mut Adopted) {

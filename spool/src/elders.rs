@@ -6,6 +6,7 @@ use std::io;
 
 use crate::adopt::Adopted;
 use crate::id::SpoolId;
+use crate::loss::LossCause;
 use crate::segment::sealed::SegmentKey;
 use crate::spool::SpoolEvent;
 
@@ -55,6 +56,12 @@ impl Elders {
             Some(adopted) => adopted.attempt_failed(key),
             None => drop(self.early.remove(key)),
         }
+    }
+
+    /// Declares that an object can no longer be read. Tells what became of it; nothing if none of this key waits.
+    pub(crate) fn declare_lost(&mut self, key: &SegmentKey, cause: LossCause, now_ms: i64) -> Vec<SpoolEvent> {
+        let lost = self.by_id.get_mut(&key.spool).and_then(|adopted| adopted.declare_lost(key, cause, now_ms));
+        lost.map_or(Vec::new(), |range| vec![SpoolEvent::Gone(*key), SpoolEvent::Dropped(range)])
     }
 
     /// Notes that something is delivered. Tells when nothing of its spool waits any more.

@@ -450,6 +450,7 @@ impl Spool {
         let Some((row, marked)) = self.kept.delivered(key.segment) else { return Ok(()) };
         let ticket = self.manifest.put(key.segment, row);
         self.kept.row_is_sent(key.segment, ticket);
+        let marked = marked.or_else(|error| self.mark_in_place_of(key.segment, error));
         marked.and(self.remove_delivered().map(drop))
     }
 
@@ -527,11 +528,13 @@ impl Spool {
         // The last chance of totals that could not be written before; ranges that they tell have tombstones of their own.
         let _ = self.active.catch_up();
         let id = self.identity.id;
+        let stand_ins = self.kept.stand_ins();
         let mut files = self.kept.into_files();
         files.push((self.active.header.segment, Arc::clone(self.active.file())));
         match self.place {
             Place::Disk(disk) => {
-                Orphan::handed_over(id, Some(disk.into_parts()), files).with_manifest(self.manifest.close())
+                let orphan = Orphan::handed_over(id, Some(disk.into_parts()), files);
+                orphan.with_stand_ins(stand_ins).with_manifest(self.manifest.close())
             }
             Place::Memory(memory) => Orphan::handed_over(id, None, memory.files()),
             #[cfg(any(test, feature = "fuzzing"))]
@@ -706,7 +709,7 @@ fn make_directory(config: &SpoolConfig, identity: Identity, now_ms: i64) -> io::
     let made = fill_directory(config, identity, now_ms, &dir);
     // A half-made directory holds nothing; if it stays, the next adopter tries again to remove it.
     let (lock, active) = made.inspect_err(|_| drop(dir.remove()))?;
-    Ok((Disk::new(dir.publish(&config.root, identity.id)?, lock), active))
+    Ok((Disk::new(dir.publish()?, lock), active))
 }
 
 fn fill_directory(
@@ -804,5 +807,6 @@ fn retired_row(active: &ActiveSegment, segment: Option<&SealedSegment>) -> Row {
     Row { state: RowState::Sealed, sealed, label, ..active_row(active) }
 }
 
+mod lost;
 #[cfg(test)]
 mod tests;

@@ -168,7 +168,7 @@ fn deliver_one(spool: &mut Spool, event: SpoolEvent) {
 
 /// The object is where it should be from here on.
 fn put(segment: &SealedSegment) {
-    Ledger::default().deliver(segment);
+    Ledger::default().deliver(segment).expect("it can be read");
     let facts = segment.facts();
     println!("put {} {} {} {}", facts.spool, facts.first, facts.last, segment.label());
 }

@@ -104,6 +104,21 @@ fn what_is_handed_over_stays_locked_until_it_is_let_go() {
     assert_eq!((found.orphans.len(), found.alive.len()), (1, 0));
 }
 
+/// Else whoever takes it next finds files that appear while it removes them.
+#[test]
+fn what_is_let_go_is_let_go_by_the_thread_of_its_manifest_too() {
+    let root = tempfile::tempdir().unwrap();
+    let mut rng = rng();
+    let mut spool = create(root.path(), Compression::default(), &mut rng);
+    for _ in 0..30 {
+        spool.settle_in();
+        let left = spool.id();
+        drop(spool.roll(identity(&mut rng), NOW_MS).unwrap());
+        assert!(dir(root.path(), left).join("manifest/db").exists(), "it has done what it had begun");
+        std::fs::remove_dir_all(dir(root.path(), left)).unwrap();
+    }
+}
+
 /// The files may be gone when a roll becomes necessary: what is open is handed over all the same.
 #[test]
 fn a_roll_hands_over_segments_whose_files_are_gone() {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use spool::{Adopted, SegmentKey, Spool, SpoolEvent, SpoolId};
+use spool::{Adopted, LossCause, SegmentKey, Spool, SpoolEvent, SpoolId};
 
 use super::object_key::ObjectKeys;
 use super::outgoing::{Outgoing, OutgoingId};
@@ -54,6 +54,9 @@ impl Outbox {
 
     /// Takes an adopted spool, and tells what that means for the queue.
     pub fn adopt(&mut self, adopted: Adopted) -> Vec<Change> {
+        let id = adopted.id();
+        // What the spool said itself before it was left may be there no more.
+        self.waiting.retain(|waiting, _| waiting.spool != id);
         self.with_spool(|spool| spool.take_in(adopted)).1
     }
 
@@ -86,6 +89,16 @@ impl Outbox {
                 Vec::new()
             }
         }
+    }
+
+    /// Gives up an object that can no longer be read, and tells what that means for the queue.
+    pub fn declare_lost(&mut self, id: &OutgoingId, cause: LossCause, now_ms: i64) -> Vec<Change> {
+        let mut changes = vec![Change::Removed(*id)];
+        // Of a spool that was left and is not adopted yet, the adopter will find the same.
+        if let Some(key) = self.waiting.remove(id).and_then(|outgoing| outgoing.segment_key()) {
+            changes.extend(self.with_spool(|spool| spool.declare_lost(&key, cause, now_ms)).1);
+        }
+        changes
     }
 
     fn remove(&mut self, key: &SegmentKey) -> Vec<Change> {

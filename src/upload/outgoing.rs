@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use spool::{
-    Codec, DroppedRange, Labeler, Mark, SealedSegment, SegmentFacts, SegmentKey, Seqno, SpoolId, StreamEnd,
+    Codec, DroppedRange, Labeler, LossCause, Mark, SealedSegment, SegmentFacts, SegmentKey, Seqno, SpoolId, StreamEnd,
     compress_whole, object_digest,
 };
 
@@ -134,6 +134,14 @@ impl Outgoing {
             Content::Segment(segment) => Some(segment.key()),
             Content::Dropped(key, _) => Some(*key),
             Content::End(_) => None,
+        }
+    }
+
+    /// Why its bytes can no longer be read. Reads all of them.
+    pub fn find_loss(&self) -> Option<LossCause> {
+        match &self.content {
+            Content::Segment(segment) => segment.find_loss(),
+            Content::Dropped(..) | Content::End(_) => None,
         }
     }
 

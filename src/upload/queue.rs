@@ -141,18 +141,26 @@ impl Queue {
             item.in_flight = false;
             item.failures = item.failures.saturating_add(1);
         }
-        if kind == PutErrorKind::Body {
-            // Our own bytes, not the store: the others need not wait.
+        if kind == PutErrorKind::Body && self.others_fared_better(id) {
+            // Its own bytes, not the store: those need not wait.
             return 0;
         }
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
         let wait_ms = match kind {
-            PutErrorKind::Retry | PutErrorKind::Credentials => self.policy.wait_ms(self.failures_in_a_row, rng),
-            PutErrorKind::Configuration | PutErrorKind::WrongRegion | PutErrorKind::Body => self.policy.slow_probe_ms(),
+            PutErrorKind::Retry | PutErrorKind::Credentials | PutErrorKind::Body => {
+                self.policy.wait_ms(self.failures_in_a_row, rng)
+            }
+            PutErrorKind::Configuration | PutErrorKind::WrongRegion => self.policy.slow_probe_ms(),
         };
         self.failed_at_ms = now_ms;
         self.not_before_ms = Some(now_ms.saturating_add(i64::try_from(wait_ms).unwrap_or(i64::MAX)));
         wait_ms
+    }
+
+    /// Whether there is something to attempt that has failed less often.
+    fn others_fared_better(&self, id: &OutgoingId) -> bool {
+        let failures = self.waiting.get(id).map_or(0, |item| item.failures);
+        self.waiting.values().any(|other| other.failures < failures && self.is_eligible(other))
     }
 
     /// Notes an attempt that was cancelled: it counts for nothing.
@@ -237,6 +245,13 @@ mod tests {
         let mut queue = queue(None, &[1, 2]);
         assert_eq!(fail(&mut queue, 1, PutErrorKind::Body, NOW), 0);
         assert_eq!(queue.next(1, NOW), Next::Attempt(id(2)));
+    }
+
+    #[test]
+    fn an_object_whose_bytes_are_refused_again_and_again_is_not_tried_without_a_pause() {
+        let mut queue = queue(None, &[1]);
+        let wait_ms = i64::try_from(fail(&mut queue, 1, PutErrorKind::Body, NOW)).expect("small");
+        assert_eq!(queue.next(1, NOW), Next::WaitUntil(NOW + wait_ms));
     }
 
     #[test]

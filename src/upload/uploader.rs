@@ -4,12 +4,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use spool::{Adopted, SpoolEvent};
+use spool::{Adopted, LossCause, SpoolEvent};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::outbox::Outbox;
-use super::outgoing::OutgoingId;
+use super::outgoing::{Outgoing, OutgoingId};
 use super::queue::{Next, Queue};
 use super::store::{ObjectStore, PutError, PutErrorKind, PutOutcome};
 use crate::deadline::{Deadline, now_ms};
@@ -56,7 +56,21 @@ struct State {
 }
 
 /// How one attempt ended.
-type Attempt = (OutgoingId, u64, Result<PutOutcome, PutError>);
+struct Attempt {
+    outgoing: Outgoing,
+    result: Result<PutOutcome, PutError>,
+    /// Why its bytes can no longer be read, if that is what has failed.
+    loss: Option<LossCause>,
+}
+
+impl Attempt {
+    async fn make(store: Arc<dyn ObjectStore>, outgoing: Outgoing) -> Self {
+        let result = store.put(&outgoing.object()).await;
+        let is_suspect = result.as_ref().is_err_and(|error| error.kind == PutErrorKind::Body);
+        let loss = if is_suspect { outgoing.find_loss() } else { None };
+        Self { outgoing, result, loss }
+    }
+}
 
 impl Uploader {
     /// An uploader to `store`. `rng` must be seeded from the kernel, so that clones of a snapshot do not retry in step.
@@ -166,7 +180,7 @@ impl Uploader {
                 Some(ended) = attempts.join_next(), if !attempts.is_empty() => {
                     match ended {
                         Ok(attempt) => {
-                            running.retain(|id| *id != attempt.0);
+                            running.retain(|id| *id != attempt.outgoing.id());
                             self.ended(attempt);
                         }
                         // A panic inside an attempt: the object waits for its next one.
@@ -208,20 +222,23 @@ impl Uploader {
                     state.outbox.attempt_begun(&outgoing);
                     running.push(id);
                     let store = Arc::clone(&self.shared.store);
-                    attempts.spawn(async move {
-                        let result = store.put(&outgoing.object()).await;
-                        (id, outgoing.bytes(), result)
-                    });
+                    attempts.spawn(Attempt::make(store, outgoing));
                 }
             }
         }
     }
 
-    fn ended(&self, (id, bytes, result): Attempt) {
+    fn ended(&self, Attempt { outgoing, result, loss }: Attempt) {
         let mut state = lock(&self.shared.state);
-        match result {
-            Ok(outcome) => state.delivered(&id, bytes, outcome),
-            Err(error) => state.failed(&id, &error, &self.shared.store.describe()),
+        let id = outgoing.id();
+        match (result, loss) {
+            // Meanwhile something else waits under its name: an adopter knows better what is there.
+            _ if state.outbox.get(&id).is_some_and(|waiting| waiting.key() != outgoing.key()) => {
+                state.queue.cancelled(&id);
+            }
+            (Ok(outcome), _) => state.delivered(&id, outgoing.bytes(), outcome),
+            (Err(_), Some(cause)) => state.lost(&outgoing, cause),
+            (Err(error), None) => state.failed(&id, &error, &self.shared.store.describe()),
         }
         drop(state);
         self.shared.progress.notify_waiters();
@@ -256,6 +273,19 @@ impl State {
         crate::info!("first={} bytes={bytes} outcome={outcome:?} A segment was delivered.", id.first);
         self.queue.delivered(id);
         let changes = self.outbox.delivered(id);
+        self.queue.apply(changes);
+    }
+
+    /// An object that can never be delivered makes way for the declaration of its loss.
+    fn lost(&mut self, outgoing: &Outgoing, cause: LossCause) {
+        self.totals.failed_attempts += 1;
+        let (id, key, cause_name) = (outgoing.id(), outgoing.key(), cause.name());
+        crate::error!(
+            "first={} key={key} cause={cause_name} A segment can no longer be read; its logs are lost.",
+            id.first
+        );
+        self.outbox.attempt_failed(&id);
+        let changes = self.outbox.declare_lost(&id, cause, now_ms());
         self.queue.apply(changes);
     }
 

@@ -10,6 +10,7 @@ mod adopted;
 mod drain;
 mod give_way;
 mod hints;
+mod lost;
 mod orphan;
 mod timeline;
 
@@ -48,6 +49,8 @@ impl Found {
                 return Some(orphan);
             }
             Ok(None) => self.alive.push(id),
+            // Removed while we looked.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => self.unreadable.push((id, error)),
         }
         None

@@ -41,6 +41,8 @@ pub(super) struct Timeline {
     pieces: Vec<Piece>,
     /// Files that end before their header does.
     unfinished: Vec<SegmentId>,
+    /// Files that somebody removed before they were read.
+    missing: Vec<SegmentId>,
     report: AdoptionReport,
 }
 
@@ -94,7 +96,14 @@ pub(super) struct Findings {
 
 impl Timeline {
     pub(super) fn new(spool: SpoolId, volatile: bool) -> Self {
-        Self { spool, volatile, pieces: Vec::new(), unfinished: Vec::new(), report: AdoptionReport::default() }
+        Self {
+            spool,
+            volatile,
+            pieces: Vec::new(),
+            unfinished: Vec::new(),
+            missing: Vec::new(),
+            report: AdoptionReport::default(),
+        }
     }
 
     /// Reads the next file.
@@ -121,6 +130,12 @@ impl Timeline {
     /// Notes a file that could not be read.
     pub(super) fn unreadable(&mut self, segment: SegmentId, why: String) {
         self.report.unreadable.push((segment, why));
+    }
+
+    /// Notes a file that is gone; what it held shows as a gap between its neighbours.
+    pub(super) fn missing(&mut self, segment: SegmentId, why: String) {
+        self.missing.push(segment);
+        self.unreadable(segment, why);
     }
 
     /// Puts everything together.
@@ -200,6 +215,7 @@ impl Timeline {
         let covered = self.take_covered();
         let read = self.pieces.iter().map(|piece| piece.segment);
         let unreadable = self.report.unreadable.iter().map(|(segment, _)| *segment);
+        let unreadable = unreadable.filter(|segment| !self.missing.contains(segment));
         let silent: BTreeSet<_> = unreadable.chain(self.unfinished.iter().copied()).collect();
         let all: BTreeSet<_> = read.chain(silent.iter().copied()).chain(covered.iter().copied()).collect();
         let (oldest, newest) = (all.first().copied(), all.last().copied());
@@ -250,8 +266,9 @@ impl Timeline {
     fn add_oldest_unreadable(&mut self) {
         let Some(oldest) = self.report.unreadable.first().map(|(segment, _)| *segment) else { return };
         let Some(behind) = self.pieces.first().filter(|piece| piece.segment > oldest) else { return };
+        let is_missing = self.missing.contains(&oldest);
         let content = Content::Lost(Lost {
-            cause: LossCause::Damage,
+            cause: if is_missing { LossCause::Vanished } else { LossCause::Damage },
             raw_bytes: 0,
             maybe_delivered: oldest > SegmentId(0),
             is_open: false,
@@ -292,7 +309,8 @@ impl Timeline {
             .filter(|(before, after)| before.next < after.first)
             .map(|(before, after)| {
                 let between = |segment: &SegmentId| before.segment < *segment && *segment < after.segment;
-                let unreadable = self.report.unreadable.iter().any(|(segment, _)| between(segment));
+                let unreadable = self.report.unreadable.iter().map(|(segment, _)| segment);
+                let unreadable = unreadable.filter(|segment| !self.missing.contains(segment)).any(between);
                 // Between two files that follow one another none is missing: the first has been cut.
                 let damaged = unreadable || before.segment.next() == after.segment;
                 DroppedRange {

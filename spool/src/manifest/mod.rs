@@ -38,6 +38,9 @@ const SEGMENT_BYTES: usize = 64 * 1024;
 /// The name of a manifest that is being removed.
 const REMOVED: &str = "manifest-removed";
 
+/// How long the thread of a manifest that nobody writes any more may take to end.
+const CLOSING_LIMIT: Duration = Duration::from_secs(2);
+
 /// How the manifest of this life fares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -107,6 +110,13 @@ impl Closing {
             thread::sleep(STEP);
             waited += STEP;
         }
+    }
+}
+
+/// Who lets go of a spool lets others take it: nobody may be at work in it then.
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.wait(CLOSING_LIMIT);
     }
 }
 

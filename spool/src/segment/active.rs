@@ -123,13 +123,33 @@ impl StateFile {
     /// Notes that the segment up to `next_seq` is delivered, then lets go of its entries. A kill in between leaves the
     /// entries, which nobody reads any more.
     pub(crate) fn mark_delivered(&mut self, next_seq: Seqno, ended: bool) -> io::Result<()> {
-        self.update(|slot| {
-            slot.next_seq = next_seq;
-            slot.ended |= ended;
-            slot.delivered = true;
-        })?;
+        self.update(|slot| deliver(slot, next_seq, ended))?;
         self.file.truncate(ENTRIES_AT)
     }
+
+    /// What [`mark_delivered`](Self::mark_delivered) leaves of the file, for one that is gone.
+    pub(crate) fn delivered_file(&self, header: &SegmentHeader, next_seq: Seqno, ended: bool) -> Vec<u8> {
+        let mut slot = self.slot;
+        deliver(&mut slot, next_seq, ended);
+        first_bytes(header, &slot)
+    }
+}
+
+fn deliver(slot: &mut StateSlot, next_seq: Seqno, ended: bool) {
+    slot.next_seq = next_seq;
+    slot.ended |= ended;
+    slot.delivered = true;
+}
+
+/// The bytes before the entries: the header, and the slot where its generation says.
+fn first_bytes(header: &SegmentHeader, slot: &StateSlot) -> Vec<u8> {
+    let mut bytes = vec![0; usize::try_from(ENTRIES_AT).expect("512")];
+    let head = header.encode();
+    bytes[..head.len()].copy_from_slice(&head);
+    let slot_at = usize::try_from(StateSlot::offset(slot.generation)).expect("within the header");
+    let slot = slot.encode(header.salt);
+    bytes[slot_at..slot_at + slot.len()].copy_from_slice(&slot);
+    bytes
 }
 
 /// Sums over the entries of the active segment.
@@ -149,14 +169,8 @@ pub(crate) struct Totals {
 impl ActiveSegment {
     /// Writes the header and the first state slot of a new file.
     pub(crate) fn create(file: Arc<dyn SegmentFile>, header: SegmentHeader, slot: StateSlot) -> io::Result<Self> {
-        let mut bytes = vec![0; usize::try_from(ENTRIES_AT).expect("512")];
         let slot = StateSlot { generation: 1, ..slot };
-        let head = header.encode();
-        bytes[..head.len()].copy_from_slice(&head);
-        let slot_at = usize::try_from(StateSlot::offset(slot.generation)).expect("within the header");
-        let slot_bytes = slot.encode(header.salt);
-        bytes[slot_at..slot_at + slot_bytes.len()].copy_from_slice(&slot_bytes);
-        file.write_all_at(&bytes, 0)?;
+        file.write_all_at(&first_bytes(&header, &slot), 0)?;
         Ok(Self {
             next_seq: header.first_seq,
             header,

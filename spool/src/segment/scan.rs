@@ -76,6 +76,13 @@ pub(crate) enum ScanError {
     Io(#[from] io::Error),
 }
 
+impl ScanError {
+    /// Whether the file is not there any more.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
 /// Reads the 512 bytes at the beginning of a segment file.
 pub(crate) fn read_header(file: &dyn SegmentFile) -> Result<(SegmentHeader, Option<StateSlot>), ScanError> {
     let mut bytes = [0; HEAD_BYTES + 2 * SLOT_BYTES];

@@ -16,6 +16,9 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
 use super::{Space, Storage};
 use crate::format::tombstone::TOMBSTONE_BYTES;
 use crate::id::{SegmentId, SpoolId};
@@ -33,51 +36,83 @@ const BALLAST_PREFIX: &str = "ballast-";
 
 /// The directory of one spool.
 #[derive(Debug, Clone)]
-pub(crate) struct SpoolDir(PathBuf);
+pub(crate) struct SpoolDir {
+    path: PathBuf,
+    /// The name that it gets when it is [published](Self::publish), and by which its files are found again.
+    published: PathBuf,
+}
 
-/// The lock of a spool directory; free again when it is dropped or its process dies.
+/// The lock of a spool directory; free again when it is dropped or its process dies. A child of this process that is just
+/// being started holds it too, until it runs its program.
 #[derive(Debug)]
-pub(crate) struct DirLock(#[expect(dead_code, reason = "the open descriptor is the lock")] File);
+pub(crate) struct DirLock(File);
 
 impl SpoolDir {
     pub(crate) fn of(root: &Path, id: SpoolId) -> Self {
-        Self(root.join(id.to_string()))
+        Self::at(root.join(id.to_string()))
+    }
+
+    /// A directory that is being made, if there is one.
+    pub(crate) fn unpublished(root: &Path, id: SpoolId) -> Self {
+        Self { path: root.join(format!("{NEW_PREFIX}{id}")), published: Self::of(root, id).path }
+    }
+
+    fn at(path: PathBuf) -> Self {
+        Self { published: path.clone(), path }
     }
 
     /// The place where a spool directory is made, invisible to adopters until it is [published](Self::publish).
     pub(crate) fn make_unpublished(root: &Path, id: SpoolId) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(root)?;
         refuse_network(root)?;
-        let dir = Self(root.join(format!("{NEW_PREFIX}{id}")));
-        DirBuilder::new().mode(DIRECTORY_MODE).create(&dir.0)?;
+        let dir = Self::unpublished(root, id);
+        DirBuilder::new().mode(DIRECTORY_MODE).create(&dir.path)?;
         Ok(dir)
     }
 
     /// Gives a finished directory its name. Its lock is held already, so no adopter can take it in between.
-    pub(crate) fn publish(self, root: &Path, id: SpoolId) -> io::Result<Self> {
-        let published = Self::of(root, id);
-        fs::rename(&self.0, &published.0)?;
-        Ok(published)
+    pub(crate) fn publish(&self) -> io::Result<Self> {
+        fs::rename(&self.path, &self.published)?;
+        Ok(Self::at(self.published.clone()))
+    }
+
+    /// Gives a finished directory the name of another one, of which something may be left, in one step: whoever looks, and
+    /// whoever comes after a kill, finds the one or the other. What was left is removed.
+    pub(crate) fn publish_over(&self) -> io::Result<Self> {
+        let published = Self::at(self.published.clone());
+        match renameat_with(CWD, &self.path, CWD, &published.path, RenameFlags::EXCHANGE) {
+            Ok(()) => {
+                // If it stays, it has the name of one that is being made, and the next adopter removes it.
+                let _ = self.remove();
+                Ok(published)
+            }
+            Err(Errno::NOENT) => self.publish(),
+            // A file system that cannot exchange two names.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                published.remove()?;
+                self.publish()
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Moves it to where the spools lie of which only declared losses are left.
     fn set_aside(&mut self) -> io::Result<()> {
-        let (Some(root), Some(name)) = (self.0.parent(), self.0.file_name()) else { return Ok(()) };
+        let (Some(root), Some(name)) = (self.path.parent(), self.path.file_name()) else { return Ok(()) };
         if root.ends_with(SET_ASIDE) {
             return Ok(());
         }
         let aside = root.join(SET_ASIDE);
         DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&aside)?;
         let moved = aside.join(name);
-        fs::rename(&self.0, &moved)?;
-        self.0 = moved;
+        fs::rename(&self.path, &moved)?;
+        *self = Self::at(moved);
         Ok(())
     }
 
     /// Takes the lock; `None` if another process holds it.
     pub(crate) fn try_lock(&self) -> io::Result<Option<DirLock>> {
-        let file =
-            OpenOptions::new().create(true).truncate(false).write(true).mode(FILE_MODE).open(self.0.join("lock"))?;
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(FILE_MODE).open(self.lock())?;
         match file.try_lock() {
             Ok(()) => Ok(Some(DirLock(file))),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
@@ -87,14 +122,14 @@ impl SpoolDir {
 
     pub(crate) fn create_segment(&self, segment: SegmentId) -> io::Result<DiskFile> {
         let path = self.segment(segment);
-        let file = OpenOptions::new().create_new(true).read(true).write(true).mode(FILE_MODE).open(&path)?;
-        Ok(DiskFile::new(path, file))
+        let file = OpenOptions::new().create_new(true).read(true).write(true).mode(FILE_MODE).open(path)?;
+        Ok(DiskFile::new(self.published.join(segment_name(segment)), file))
     }
 
     /// The segments that have files, in order. Files with other names are left alone.
     fn list_segments(&self) -> io::Result<Vec<SegmentId>> {
         let mut segments = Vec::new();
-        for entry in fs::read_dir(&self.0)? {
+        for entry in fs::read_dir(&self.path)? {
             segments.extend(entry?.file_name().to_str().and_then(segment_of_name));
         }
         segments.sort_unstable();
@@ -105,15 +140,19 @@ impl SpoolDir {
     pub(crate) fn open_segments(&self) -> io::Result<Vec<(SegmentId, DiskFile)>> {
         let segments = self.list_segments()?;
         let newest = segments.len().saturating_sub(DESCRIPTORS_MAX);
-        let open = |(index, segment): (usize, SegmentId)| {
+        let mut files = Vec::new();
+        for (index, segment) in segments.into_iter().enumerate() {
             let path = self.segment(segment);
-            let file = DiskFile::new(path.clone(), OpenOptions::new().read(true).write(true).open(path)?);
+            let file = match OpenOptions::new().read(true).write(true).open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                file => DiskFile::new(path, file?),
+            };
             if index < newest {
                 file.release();
             }
-            Ok((segment, file))
-        };
-        segments.into_iter().enumerate().map(open).collect()
+            files.push((segment, file));
+        }
+        Ok(files)
     }
 
     /// Removes a segment file; one that is gone already is fine.
@@ -123,14 +162,21 @@ impl SpoolDir {
 
     /// Whether a segment's name still leads to this file.
     pub(crate) fn holds(&self, segment: SegmentId, file: &dyn SegmentFile) -> bool {
-        let Ok(Some(inode)) = file.inode() else { return false };
-        inode.links > 0
-            && fs::metadata(self.segment(segment))
-                .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == (inode.device, inode.number))
+        file.inode()
+            .is_ok_and(|inode| inode.is_some_and(|inode| leads_to(&self.segment(segment), inode.device, inode.number)))
+    }
+
+    /// Whether the name of the lock still leads to this one: else somebody could take another one.
+    pub(crate) fn holds_lock(&self, lock: &DirLock) -> bool {
+        lock.0.metadata().is_ok_and(|held| leads_to(&self.lock(), held.dev(), held.ino()))
     }
 
     pub(crate) fn manifest(&self) -> PathBuf {
-        self.0.join("manifest")
+        self.path.join("manifest")
+    }
+
+    fn lock(&self) -> PathBuf {
+        self.path.join("lock")
     }
 
     /// Removes the directory and everything in it, in an order of which a kill may leave any part: the manifest first, since
@@ -140,7 +186,7 @@ impl SpoolDir {
         for segment in accept_missing(self.list_segments())? {
             self.remove_segment(segment)?;
         }
-        accept_missing(fs::remove_dir_all(&self.0))
+        accept_missing(fs::remove_dir_all(&self.path))
     }
 
     /// Removes the manifest, in one step for whoever reads it later.
@@ -149,8 +195,16 @@ impl SpoolDir {
     }
 
     pub(crate) fn segment(&self, segment: SegmentId) -> PathBuf {
-        self.0.join(format!("{:012}{SEGMENT_SUFFIX}", segment.0))
+        self.path.join(segment_name(segment))
     }
+}
+
+fn segment_name(segment: SegmentId) -> String {
+    format!("{:012}{SEGMENT_SUFFIX}", segment.0)
+}
+
+fn leads_to(path: &Path, device: u64, inode: u64) -> bool {
+    fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (device, inode))
 }
 
 /// The directories below a root.
@@ -227,8 +281,10 @@ impl Storage for Disk {
     }
 
     fn refill(&mut self) {
+        // Somebody may have removed it.
+        self.ballast.retain(|ballast| ballast.exists());
         for index in 0..BALLAST_FILES {
-            let path = self.dir.0.join(format!("{BALLAST_PREFIX}{index}"));
+            let path = self.dir.path.join(format!("{BALLAST_PREFIX}{index}"));
             // One that an earlier process has laid serves as well; on a full disk it could not be made again.
             let lies_ready = || fs::metadata(&path).is_ok_and(|metadata| metadata.len() == TOMBSTONE_BYTES as u64);
             if !self.ballast.contains(&path) && (lies_ready() || self.lay_ballast(&path).is_ok()) {
@@ -238,11 +294,11 @@ impl Storage for Disk {
     }
 
     fn is_in_place(&self, segment: SegmentId, file: &dyn SegmentFile) -> bool {
-        self.dir.holds(segment, file)
+        self.dir.holds(segment, file) && self.dir.holds_lock(&self.lock)
     }
 
     fn space(&self) -> io::Result<Option<Space>> {
-        let stat = rustix::fs::statvfs(&self.dir.0)?;
+        let stat = rustix::fs::statvfs(&self.dir.path)?;
         let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
         Ok(Some(Space { total: bytes(stat.f_blocks), available: bytes(stat.f_bavail) }))
     }
@@ -289,9 +345,9 @@ pub(crate) fn list_spools(root: &Path) -> io::Result<Listing> {
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
         if let Ok(id) = name.parse::<SpoolId>() {
-            spools.push((id, SpoolDir(entry.path())));
+            spools.push((id, SpoolDir::at(entry.path())));
         } else if name.strip_prefix(NEW_PREFIX).is_some_and(|id| id.parse::<SpoolId>().is_ok()) {
-            unpublished.push(SpoolDir(entry.path()));
+            unpublished.push(SpoolDir::at(entry.path()));
         }
     }
     spools.sort_unstable_by_key(|(id, _)| *id);
@@ -330,7 +386,7 @@ mod tests {
         let id = SpoolId::new(1, 1);
         let dir = SpoolDir::make_unpublished(root.path(), id).expect("made");
         let lock = dir.try_lock().expect("lock").expect("free");
-        let dir = dir.publish(root.path(), id).expect("published");
+        let dir = dir.publish().expect("published");
         assert!(dir.try_lock().expect("lock").is_none());
         drop(lock);
         assert!(dir.try_lock().expect("lock").is_some());

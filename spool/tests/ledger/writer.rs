@@ -141,8 +141,10 @@ impl Writer {
 
     /// Dies as by SIGKILL: what it holds is only what is on disk. The next life delivers it.
     pub fn die(self) -> Ledger {
-        let Self { spool, mut ledger, orphans, root, lives, .. } = self;
+        let Self { mut spool, mut ledger, mut orphans, root, lives, now_ms, .. } = self;
         assert!(!spool.is_volatile(), "memory dies with its process");
+        // The thread of its manifest dies with it: an orphan is let go of only when that has ended.
+        orphans.push(spool.roll_into_memory(identity(lives + 1), now_ms).expect("memory"));
         drop((spool, orphans));
         ledger.adopt_all(&root, identity(lives + 1).id);
         ledger

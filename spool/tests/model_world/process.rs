@@ -255,7 +255,7 @@ impl Process {
     fn end_upload(&mut self, which: u8, success: Option<bool>) {
         let Some(id) = Self::pick(self.now.in_flight.iter().copied(), which) else { return };
         self.now.in_flight.remove(&id);
-        let outgoing = self.now.waiting[&id].clone();
+        let Some(outgoing) = self.now.waiting.get(&id).cloned() else { return };
         if success != Some(false) && self.put(&outgoing) && success == Some(true) {
             self.delivered(id);
         } else {
@@ -306,7 +306,10 @@ impl Process {
     }
 
     fn take_in(&mut self, adopted: Adopted) {
-        self.now.adopted.insert(adopted.id());
+        let id = adopted.id();
+        self.now.adopted.insert(id);
+        // What the spool said itself before it was left may be there no more.
+        self.now.waiting.retain(|waiting, _| waiting.0 != id);
         self.now.spool.take_in(adopted);
         self.take_events();
     }
