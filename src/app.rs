@@ -3,7 +3,7 @@
 //! Before the first `next`, only what must be: the listener, the registration, our own spool directory, the last request
 //! id of an earlier life, the subscription. Behind it: the manifest, adoption, the store.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -158,8 +158,7 @@ async fn prepare(
     // Behind the first `next`: the platform waits for nothing of this.
     let (asked, has_asked) = watch::channel(false);
     tokio::spawn(settle_in(has_asked.clone(), Arc::clone(&spool)));
-    let root = config.spool_root.clone();
-    tokio::spawn(adopt_all(has_asked, orphan_receiver, root, label, uploader.clone()));
+    tokio::spawn(adopt_all(has_asked, orphan_receiver, label, uploader.clone()));
 
     let seal_invocations = seal.invocations.map(std::num::NonZeroU32::get);
     let links =
@@ -314,25 +313,24 @@ struct ToAdopt {
 async fn adopt_all(
     mut has_asked: watch::Receiver<bool>,
     mut orphans: UnboundedReceiver<ToAdopt>,
-    root: PathBuf,
     label: Labeler,
     uploader: Uploader,
 ) {
     let _ = has_asked.wait_for(|asked| *asked).await;
     while let Some(orphan) = orphans.recv().await {
-        let adopted = adopt(orphan, &root, &label).await;
+        let adopted = adopt(orphan, &label).await;
         uploader.adoption_ends(adopted);
     }
 }
 
 /// Adopts a spool on a thread of its own: its files are read whole, and nothing must wait for that.
-async fn adopt(to_adopt: ToAdopt, root: &Path, label: &Labeler) -> Option<Adopted> {
+async fn adopt(to_adopt: ToAdopt, label: &Labeler) -> Option<Adopted> {
     let ToAdopt { mut orphan, gives_up } = to_adopt;
     let (sender, adopted) = tokio::sync::oneshot::channel();
-    let (id, label, root) = (orphan.id(), Arc::clone(label), root.to_owned());
+    let (id, label) = (orphan.id(), Arc::clone(label));
     let thread = std::thread::Builder::new().name("adopter".into());
     let work = move || {
-        rescue(&mut orphan, &root);
+        rescue(&mut orphan);
         let mut adopted = orphan.adopt(&label);
         if let Some(adopted) = adopted.as_mut().ok().filter(|_| gives_up) {
             give_up(adopted);
@@ -355,11 +353,11 @@ async fn adopt(to_adopt: ToAdopt, root: &Path, label: &Labeler) -> Option<Adopte
 }
 
 /// Restores the files of a spool that somebody has cleared. Whoever did may still be at it, and clear the copy too.
-fn rescue(orphan: &mut Orphan, root: &Path) {
+fn rescue(orphan: &mut Orphan) {
     let (id, mut restored) = (orphan.id(), Ok(false));
     for pause_ms in RESCUE_PAUSES_MS {
         std::thread::sleep(Duration::from_millis(pause_ms));
-        match orphan.rescue(root) {
+        match orphan.rescue() {
             Ok(false) => break,
             result => restored = result,
         }

@@ -150,7 +150,7 @@ async fn what_vanished_of_a_spool_that_was_left_is_declared_when_it_is_adopted()
     let mut orphan = world.spool.lock().unwrap().roll(identity(2), now_ms()).unwrap();
     world.deliver().await;
     assert_eq!(world.delivered(), (SEGMENTS - 6, vec![]), "by their descriptors");
-    assert!(orphan.rescue(&world.spools()).unwrap());
+    assert!(orphan.rescue().unwrap());
     world.uploader.adoption_begins();
     world.uploader.adoption_ends(Some(orphan.adopt(&world.label).unwrap()));
     world.deliver().await;

@@ -183,8 +183,8 @@ fn a_rescued_spool_tells_the_next_life_what_it_lost() {
     let (mut spool, _) = many_segments(root.path());
     clear(root.path());
     let mut left = roll(&mut spool);
-    assert!(left.rescue(root.path()).unwrap());
-    assert!(!left.rescue(root.path()).unwrap(), "everything is in place again");
+    assert!(left.rescue().unwrap());
+    assert!(!left.rescue().unwrap(), "everything is in place again");
     drop(left);
     let adopted = adopt(orphan(root.path()));
     assert_eq!((lost(&adopted), objects(&adopted)), (vanished(0..6), (6..SEGMENTS).collect()));
@@ -224,7 +224,7 @@ fn what_was_delivered_out_of_order_is_not_declared_when_its_file_vanishes() {
         // Marking it fails as well, and that is no error.
         spool.remove(&segments[4].key()).unwrap();
         let mut left = roll(&mut spool);
-        assert_eq!(is_rescued && left.rescue(root.path()).unwrap(), is_rescued);
+        assert_eq!(is_rescued && left.rescue().unwrap(), is_rescued);
         let adopted = adopt(left);
         assert_eq!(lost(&adopted), [vanished(0..2), vanished(3..4), vanished(5..6)].concat());
     }
@@ -298,7 +298,7 @@ fn a_spool_whose_lock_was_removed_is_left_and_locked_anew() {
     fs::remove_file(root.path().join(spool.id().to_string()).join("lock")).unwrap();
     assert!(!spool.is_in_place());
     let mut left = roll(&mut spool);
-    assert!(left.rescue(root.path()).unwrap());
+    assert!(left.rescue().unwrap());
     let found = find_orphans(root.path(), spool.id()).unwrap();
     assert_eq!((found.alive, found.orphans.len()), (vec![left.id()], 0));
     assert_eq!(objects(&adopt(left)), [0]);
@@ -313,7 +313,7 @@ fn a_rescue_that_was_cut_short_does_not_keep_the_next_one_from_its_work() {
     let half_made = root.path().join(format!(".new-{}", left.id()));
     fs::create_dir(&half_made).unwrap();
     fs::write(half_made.join("000000000001.seg"), b"half").unwrap();
-    assert!(left.rescue(root.path()).unwrap());
+    assert!(left.rescue().unwrap());
     drop(left);
     assert_eq!(lost(&adopt(orphan(root.path()))), vanished(0..6));
 }
@@ -336,7 +336,7 @@ fn a_file_keeps_its_name_while_its_spool_is_rescued() {
         });
         for _ in 0..30 {
             fs::remove_file(&newest).unwrap();
-            assert!(left.rescue(root.path()).unwrap());
+            assert!(left.rescue().unwrap());
         }
         is_done.store(true, Ordering::Relaxed);
         reader.join().unwrap();

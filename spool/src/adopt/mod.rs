@@ -68,17 +68,19 @@ impl Found {
 /// left half made are removed.
 pub fn find_orphans(root: &Path, own: SpoolId) -> io::Result<Found> {
     let mut found = Found::default();
-    let Listing { spools, unpublished } = list_spools(root)?;
+    let Listing { spools, mut unpublished } = list_spools(root)?;
     let mut descriptors = 0;
     for (id, dir) in spools.into_iter().filter(|(id, _)| *id != own) {
         let orphan = found.open(id, dir, &mut descriptors);
         found.orphans.extend(orphan);
     }
     // Most often there is none.
-    let set_aside = list_spools(&root.join(SET_ASIDE)).map(|listing| listing.spools).unwrap_or_default();
-    for (id, dir) in set_aside {
-        let orphan = found.open(id, dir, &mut descriptors);
-        found.set_aside.extend(orphan);
+    if let Ok(set_aside) = list_spools(&root.join(SET_ASIDE)) {
+        unpublished.extend(set_aside.unpublished);
+        for (id, dir) in set_aside.spools {
+            let orphan = found.open(id, dir, &mut descriptors);
+            found.set_aside.extend(orphan);
+        }
     }
     for dir in unpublished {
         // Its maker holds the lock from its first moment. What cannot be removed now holds nothing and can wait.

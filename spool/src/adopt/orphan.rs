@@ -99,15 +99,16 @@ impl Orphan {
     /// so that it survives this process. Returns whether there was anything to do.
     ///
     /// After an error the descriptors still serve: everything can be delivered as long as the process lives.
-    pub fn rescue(&mut self, root: &Path) -> io::Result<bool> {
+    pub fn rescue(&mut self) -> io::Result<bool> {
         let Some((dir, lock)) = &self.place else { return Ok(false) };
         let has_names = self.files.iter().all(|(segment, file)| dir.holds(*segment, file.as_ref()));
         if has_names && dir.holds_lock(lock) {
             return Ok(false);
         }
+        let root = dir.root();
         // An earlier attempt may have left something.
-        SpoolDir::unpublished(root, self.id).remove()?;
-        let copy = SpoolDir::make_unpublished(root, self.id)?;
+        SpoolDir::unpublished(&root, self.id).remove()?;
+        let copy = SpoolDir::make_unpublished(&root, self.id)?;
         let (dir, lock, files) = self.copy_to(&copy).inspect_err(|_| drop(copy.remove()))?;
         self.place = Some((dir, lock));
         self.files = files;

@@ -300,7 +300,7 @@ fn files_removed_from_under_us_are_restored_from_their_descriptors() {
     assert!(!spool.is_in_place());
     append(&mut spool, "c\n").expect("goes into the void until somebody looks");
     let mut orphan = spool.roll(identity(2), NOW).expect("rolled");
-    assert!(orphan.rescue(root.path()).expect("copied"));
+    assert!(orphan.rescue().expect("copied"));
     drop((orphan, spool));
     let mut orphans = find_orphans(root.path(), identity(2).id).expect("found").orphans;
     let adopted = orphans.remove(0).adopt(&label()).expect("adopted");

@@ -96,6 +96,11 @@ impl SpoolDir {
         }
     }
 
+    /// The directory that it lies in.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.published.parent().map(Path::to_owned).unwrap_or_default()
+    }
+
     /// Moves it to where the spools lie of which only declared losses are left.
     fn set_aside(&mut self) -> io::Result<()> {
         let (Some(root), Some(name)) = (self.path.parent(), self.path.file_name()) else { return Ok(()) };

@@ -113,7 +113,7 @@ impl Writer {
     pub fn rescue(&mut self) {
         for orphan in &mut self.orphans {
             // What cannot be written is held by its descriptor.
-            let _ = orphan.rescue(&self.root);
+            let _ = orphan.rescue();
         }
     }
 

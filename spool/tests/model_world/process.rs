@@ -295,7 +295,7 @@ impl Process {
 
     fn adopt(&mut self) {
         let Some(mut orphan) = self.now.orphans.pop_front() else { return };
-        orphan.rescue(&self.root).unwrap();
+        orphan.rescue().unwrap();
         let id = orphan.id();
         let adopted = orphan.adopt(&labeler()).unwrap();
         if self.lives[&id].memory == Memory::Whole {
@@ -436,7 +436,7 @@ impl Process {
             self.roll();
         }
         for orphan in &mut self.now.orphans {
-            orphan.rescue(&self.root).unwrap();
+            orphan.rescue().unwrap();
         }
         self.now.cleared = false;
     }
