@@ -3,11 +3,11 @@
 //! Before the first `next`, only what must be: the listener, the registration, our own spool directory, the last request
 //! id of an earlier life, the subscription. Behind it: the manifest, adoption, the store.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use spool::{Adopted, Labeler, Losses, Orphan, Spool, SpoolConfig, SpoolId, find_orphans};
+use spool::{Adopted, Found, Labeler, Losses, Orphan, Spool, SpoolConfig, SpoolId, find_orphans};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::watch;
 
@@ -31,6 +31,8 @@ use crate::upload::uploader::Uploader;
 
 /// Bytes of an orphan's last segment that may be read before the first `next`.
 const TAIL_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Before each look whether the files of a spool are in place, and are still after they were restored.
+const RESCUE_PAUSES_MS: [u64; 4] = [0, 20, 100, 500];
 const REGISTER_PAUSES_MS: [u64; 5] = [50, 100, 200, 400, 1_000];
 const SUBSCRIBE_PAUSES_MS: [u64; 3] = [200, 400, 900];
 
@@ -106,28 +108,32 @@ async fn prepare(
     let label = labeler(delivery.keys.clone());
     let spool = make_spool(config, Arc::clone(&label)).ok_or_else(|| Unprepared::Registered(id.clone()))?;
     let own = spool.id();
-    let orphans = orphans_of(&config.spool_root, own);
-    let in_force = orphans.iter().rev().find_map(|orphan| orphan.last_request_id(TAIL_BYTES_MAX));
+    let mut found = orphans_of(&config.spool_root, own);
+    let in_force = found.orphans.iter().rev().find_map(|orphan| orphan.last_request_id(TAIL_BYTES_MAX));
+    let excess = found.take_excess(config.spool_limits.orphans_max);
     let spool: SharedSpool = Arc::new(Mutex::new(spool));
 
     let outbox = Outbox::new(Arc::clone(&spool), delivery.keys, config.function.version.clone());
     let (event_sender, events) = mpsc::unbounded_channel();
     let uploader = Uploader::new(store, outbox, event_sender.clone());
     let (orphan_sender, orphan_receiver) = mpsc::unbounded_channel();
-    let to_adopter: Arc<dyn Fn(Orphan) + Send + Sync> = Arc::new({
+    let to_adopter = {
         let uploader = uploader.clone();
-        move |orphan| {
+        move |to_adopt| {
             uploader.adoption_begins();
             // Without a receiver the process is ending; the next one adopts.
-            let _ = orphan_sender.send(orphan);
+            let _ = orphan_sender.send(to_adopt);
         }
-    });
+    };
     let outputs = Outputs {
         events: Arc::new({
             let uploader = uploader.clone();
             move |event| uploader.take(event)
         }),
-        orphans: Arc::clone(&to_adopter),
+        orphans: Arc::new({
+            let to_adopter = to_adopter.clone();
+            move |orphan| to_adopter(ToAdopt { orphan, gives_up: false })
+        }),
         observed: Arc::new({
             let events = event_sender.clone();
             // Without a receiver the process is ending.
@@ -149,14 +155,14 @@ async fn prepare(
         drain.strategy = DrainStrategy::Background;
     }
 
-    for orphan in orphans {
-        to_adopter(orphan);
-    }
+    // What is given up makes room for the rest.
+    excess.into_iter().for_each(|orphan| to_adopter(ToAdopt { orphan, gives_up: true }));
+    let kept = found.set_aside.into_iter().chain(found.orphans);
+    kept.for_each(|orphan| to_adopter(ToAdopt { orphan, gives_up: false }));
     // Behind the first `next`: the platform waits for nothing of this.
     let (asked, has_asked) = watch::channel(false);
     tokio::spawn(settle_in(has_asked.clone(), Arc::clone(&spool)));
-    let root = config.spool_root.clone();
-    tokio::spawn(adopt_all(has_asked, orphan_receiver, root, label, uploader.clone()));
+    tokio::spawn(adopt_all(has_asked, orphan_receiver, label, uploader.clone()));
 
     let links = Links {
         client: client.clone(),
@@ -289,19 +295,19 @@ fn make_spool(config: &Config, label: Labeler) -> Option<Spool> {
     Spool::create_in_memory(spool_config, identity::fresh(now_ms), now_ms).ok()
 }
 
-fn orphans_of(root: &Path, own: SpoolId) -> Vec<Orphan> {
-    let found = match find_orphans(root, own) {
+fn orphans_of(root: &Path, own: SpoolId) -> Found {
+    let mut found = match find_orphans(root, own) {
         Ok(found) => found,
         // Without a directory there is nothing to adopt, and the spool itself has said so.
         Err(error) => {
             crate::debug!("error={error:?} The spool directory could not be listed; nothing is adopted.");
-            return Vec::new();
+            return Found::default();
         }
     };
-    for (spool, error) in found.unreadable {
+    for (spool, error) in std::mem::take(&mut found.unreadable) {
         crate::warn!("spool={spool} error={error:?} A spool of an earlier life could not be opened.");
     }
-    found.orphans
+    found
 }
 
 /// Makes the store. Cheap: no network, no TLS, no credentials before the first upload.
@@ -324,35 +330,40 @@ async fn settle_in(mut has_asked: watch::Receiver<bool>, spool: SharedSpool) {
     lock(&spool).settle_in();
 }
 
+/// A spool that waits for its adopter.
+struct ToAdopt {
+    orphan: Orphan,
+    /// It is one too many: its records are declared lost, and not delivered.
+    gives_up: bool,
+}
+
 /// Adopts spools, one at a time.
 async fn adopt_all(
     mut has_asked: watch::Receiver<bool>,
-    mut orphans: UnboundedReceiver<Orphan>,
-    root: PathBuf,
+    mut orphans: UnboundedReceiver<ToAdopt>,
     label: Labeler,
     uploader: Uploader,
 ) {
     let _ = has_asked.wait_for(|asked| *asked).await;
     while let Some(orphan) = orphans.recv().await {
-        let adopted = adopt(orphan, &root, &label).await;
+        let adopted = adopt(orphan, &label).await;
         uploader.adoption_ends(adopted);
     }
 }
 
 /// Adopts a spool on a thread of its own: its files are read whole, and nothing must wait for that.
-async fn adopt(mut orphan: Orphan, root: &Path, label: &Labeler) -> Option<Adopted> {
+async fn adopt(to_adopt: ToAdopt, label: &Labeler) -> Option<Adopted> {
+    let ToAdopt { mut orphan, gives_up } = to_adopt;
     let (sender, adopted) = tokio::sync::oneshot::channel();
-    let (id, label, root) = (orphan.id(), Arc::clone(label), root.to_owned());
+    let (id, label) = (orphan.id(), Arc::clone(label));
     let thread = std::thread::Builder::new().name("adopter".into());
     let work = move || {
-        match orphan.rescue(&root) {
-            Ok(false) => {}
-            Ok(true) => {
-                crate::warn!("spool={id} The spool directory was cleared by somebody; its files were restored.")
-            }
-            Err(error) => crate::warn!("spool={id} error={error:?} Cleared files of the spool are held open only."),
+        rescue(&mut orphan);
+        let mut adopted = orphan.adopt(&label);
+        if let Some(adopted) = adopted.as_mut().ok().filter(|_| gives_up) {
+            give_up(adopted);
         }
-        sender.send(orphan.adopt(&label)).is_ok()
+        sender.send(adopted).is_ok()
     };
     if let Err(error) = thread.spawn(work) {
         crate::warn!("spool={id} error={error:?} No thread for adoption; the next life adopts.");
@@ -369,20 +380,63 @@ async fn adopt(mut orphan: Orphan, root: &Path, label: &Labeler) -> Option<Adopt
     None
 }
 
+/// Restores the files of a spool that somebody has cleared. Whoever did may still be at it, and clear the copy too.
+fn rescue(orphan: &mut Orphan) {
+    let (id, mut restored) = (orphan.id(), Ok(false));
+    for pause_ms in RESCUE_PAUSES_MS {
+        std::thread::sleep(Duration::from_millis(pause_ms));
+        match orphan.rescue() {
+            Ok(false) => break,
+            result => restored = result,
+        }
+    }
+    match restored {
+        Ok(false) => {}
+        Ok(true) => crate::warn!("spool={id} The spool directory was cleared by somebody; its files were restored."),
+        Err(error) => crate::warn!("spool={id} error={error:?} Cleared files of the spool are held open only."),
+    }
+}
+
+fn give_up(adopted: &mut Adopted) {
+    let (id, records) = (adopted.id(), adopted.report().records);
+    match adopted.give_up(now_ms()) {
+        Ok(()) => crate::error!(
+            "spool={id} records={records} Too many spools of earlier lives wait; the oldest was given up."
+        ),
+        Err(error) => crate::warn!("spool={id} error={error:?} A spool that is one too many could not be given up."),
+    }
+}
+
+/// One line with what was found, repaired and lost; then each loss with its place.
 fn report_adoption(adopted: &Adopted) {
     let (id, report) = (adopted.id(), adopted.report());
     crate::info!(
-        "spool={id} objects={} records={} torn_bytes={} A spool of an earlier life was adopted.",
+        "spool={id} files={} rows={} objects={} records={} torn_bytes={} skipped_bytes={} lost_records={} lost_bytes={} lost_ranges={} unreadable={} missing={} unknown_tail={} A spool of an earlier life was adopted.",
+        report.files,
+        report.rows,
         report.objects,
         report.records,
-        report.torn_bytes
+        report.torn_bytes,
+        report.skipped_bytes,
+        report.lost_records(),
+        report.lost_bytes(),
+        report.lost.len(),
+        report.unreadable.len(),
+        report.missing.len(),
+        report.unknown_tail
     );
     for range in &report.lost {
         let (first, last, cause) = (range.first, range.last, range.cause.name());
-        crate::error!("spool={id} first={first} last={last} cause={cause} Records of an earlier life are lost.");
+        let certainly = if range.maybe_delivered { "may be" } else { "are" };
+        crate::error!(
+            "spool={id} first={first} last={last} cause={cause} Records of an earlier life {certainly} lost."
+        );
     }
     for (segment, error) in &report.unreadable {
         crate::warn!("spool={id} segment={segment} error={error:?} A file of an earlier life could not be read.");
+    }
+    if report.unknown_tail {
+        crate::error!("spool={id} The last records of an earlier life are lost; nobody knows how many.");
     }
 }
 

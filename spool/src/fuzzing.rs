@@ -7,7 +7,6 @@
 //!   checksum and everything behind it would stay dark.
 
 mod entry_decode;
-mod faulty;
 mod frame_ends;
 mod honest;
 mod object;

@@ -19,7 +19,7 @@ pub use finding::Finding;
 pub use segment::{InspectedFile, InspectedSegment, SegmentState, What};
 
 use crate::id::{SegmentId, Seqno, SpoolId};
-use crate::storage::disk::segment_of_name;
+use crate::storage::disk::{SET_ASIDE, segment_of_name};
 
 /// Whether a process writes to a spool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,8 +95,19 @@ fn look(path: &Path) -> io::Result<Vec<Inspection>> {
         let id = id.ok_or_else(|| io::Error::other("no segment file tells which spool this is"))?;
         return Ok(vec![Inspection { id, path: path.to_owned(), liveness: Liveness::Orphan, files }]);
     }
+    let mut spools = look_below(path)?;
+    match look_below(&path.join(SET_ASIDE)) {
+        Ok(set_aside) => spools.extend(set_aside),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    spools.sort_unstable_by_key(|spool| spool.id);
+    Ok(spools)
+}
+
+fn look_below(root: &Path) -> io::Result<Vec<Inspection>> {
     let mut spools = Vec::new();
-    for entry in fs::read_dir(path)? {
+    for entry in fs::read_dir(root)? {
         let entry = entry?;
         let Some(id) = id_of_name(&entry.file_name()) else { continue };
         match list_segments(&entry.path()).and_then(|segments| spool(id, &entry.path(), &segments)) {
@@ -106,7 +117,6 @@ fn look(path: &Path) -> io::Result<Vec<Inspection>> {
             Err(error) => return Err(error),
         }
     }
-    spools.sort_unstable_by_key(|spool| spool.id);
     Ok(spools)
 }
 

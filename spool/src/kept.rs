@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use crate::format::segment_header::ENTRIES_AT;
+use crate::format::segment_header::{ENTRIES_AT, SegmentHeader};
 use crate::format::tombstone::{TOMBSTONE_BYTES, Tombstone};
 use crate::id::{SegmentId, Seqno};
-use crate::manifest::{Row, RowState};
+use crate::loss::LossCause;
+use crate::manifest::{Row, RowState, Ticket};
 use crate::quota::disk_bytes;
 use crate::segment::active::{ActiveSegment, StateFile};
 use crate::segment::file::SegmentFile;
-use crate::segment::sealed::SealedSegment;
+use crate::segment::sealed::{SealedSegment, SegmentKey};
 use crate::storage::disk::DESCRIPTORS_MAX;
 use crate::storage::memory::MemoryFile;
 
@@ -22,6 +23,8 @@ pub(crate) struct Kept {
     disk_bytes: u64,
     delivered: bool,
     in_flight: bool,
+    /// When its row is on disk that says so.
+    ticket: Option<Ticket>,
 }
 
 enum What {
@@ -30,12 +33,37 @@ enum What {
 }
 
 struct Segment {
+    header: SegmentHeader,
     state: StateFile,
-    first: Seqno,
     next: Seqno,
     records: u64,
     raw_bytes: u64,
     ended: bool,
+}
+
+impl Segment {
+    fn vanished(&self, maybe_delivered: bool) -> Tombstone {
+        Tombstone {
+            spool: self.header.spool,
+            segment: self.header.segment,
+            first: self.header.first_seq,
+            records: self.records,
+            bytes: self.raw_bytes,
+            time_ms: self.header.opened_ms,
+            cause: LossCause::Vanished,
+            maybe_delivered,
+        }
+    }
+}
+
+/// Bytes of files that are told of instead of those that are gone.
+pub(crate) type StandIns = BTreeMap<SegmentId, Vec<u8>>;
+
+/// A segment whose bytes can no longer be read.
+pub(crate) struct Loss {
+    pub tombstone: Tombstone,
+    /// Its last record was the end of the stream.
+    pub ended: bool,
 }
 
 /// What eviction needs to know of a segment.
@@ -51,23 +79,35 @@ pub(crate) struct EvictionFacts {
 impl Kept {
     /// A retired segment. One without a record has nothing to deliver.
     pub(crate) fn segment(retired: ActiveSegment, sealed: Option<&SealedSegment>, row: Row) -> Self {
-        let (totals, first) = (*retired.totals(), retired.header.first_seq);
+        let (totals, header) = (*retired.totals(), retired.header);
         let disk_bytes = disk_bytes(retired.file_bytes());
         let segment = Segment {
+            header,
             state: retired.into_state(),
-            first,
-            next: sealed.map_or(first, |sealed| Seqno(sealed.facts().last.0 + 1)),
+            next: sealed.map_or(header.first_seq, |sealed| Seqno(sealed.facts().last.0 + 1)),
             records: totals.records,
             raw_bytes: totals.raw_bytes,
             ended: totals.ended,
         };
-        Self { what: What::Segment(Box::new(segment)), row, disk_bytes, delivered: sealed.is_none(), in_flight: false }
+        let what = What::Segment(Box::new(segment));
+        Self { what, row, disk_bytes, delivered: sealed.is_none(), in_flight: false, ticket: None }
     }
 
     /// A declared loss.
     pub(crate) fn tombstone(tombstone: Tombstone, row: Row) -> Self {
         let disk_bytes = disk_bytes(TOMBSTONE_BYTES as u64);
-        Self { what: What::Tombstone(tombstone), row, disk_bytes, delivered: false, in_flight: false }
+        Self { what: What::Tombstone(tombstone), row, disk_bytes, delivered: false, in_flight: false, ticket: None }
+    }
+
+    /// What is to be told of it when its file is gone: a loss, or that there is none.
+    fn stand_in(&self) -> Vec<u8> {
+        match &self.what {
+            What::Tombstone(tombstone) => tombstone.encode().to_vec(),
+            What::Segment(segment) if self.delivered => {
+                segment.state.delivered_file(&segment.header, segment.next, segment.ended)
+            }
+            What::Segment(segment) => segment.vanished(self.row.attempts > 0).encode().to_vec(),
+        }
     }
 
     fn is_evictable(&self) -> bool {
@@ -131,8 +171,16 @@ impl KeptSegments {
         self.by_segment.values().filter(|kept| matches!(kept.what, What::Tombstone(_))).count()
     }
 
-    pub(crate) fn has_in_flight(&self) -> bool {
-        self.by_segment.values().any(|kept| kept.in_flight)
+    /// What is just being uploaded, with the number of its first record.
+    pub(crate) fn in_flight(&self) -> impl Iterator<Item = (SegmentId, Seqno)> + '_ {
+        let in_flight = self.by_segment.iter().filter(|(_, kept)| kept.in_flight);
+        in_flight.map(|(segment, kept)| {
+            let first = match &kept.what {
+                What::Segment(segment) => segment.header.first_seq,
+                What::Tombstone(tombstone) => tombstone.first,
+            };
+            (*segment, first)
+        })
     }
 
     /// Notes that an upload has begun; returns the row to write.
@@ -152,7 +200,7 @@ impl KeptSegments {
     /// Notes that something is delivered; returns the row to write, and whether what waits for older ones could be marked
     /// and emptied.
     pub(crate) fn delivered(&mut self, segment: SegmentId) -> Option<(Row, io::Result<()>)> {
-        let older_waits = self.by_segment.range(..segment).any(|(_, kept)| !kept.delivered);
+        let older_waits = self.by_segment.range(..segment).next().is_some();
         let kept = self.by_segment.get_mut(&segment)?;
         (kept.delivered, kept.in_flight) = (true, false);
         kept.row.state = RowState::Uploaded;
@@ -171,15 +219,23 @@ impl KeptSegments {
         Some((kept.row.clone(), marked))
     }
 
-    /// Takes out everything delivered that nothing older waits before.
-    pub(crate) fn pop_delivered(&mut self) -> Vec<(SegmentId, Row)> {
-        let mut popped = Vec::new();
-        while let Some(oldest) = self.by_segment.first_entry().filter(|oldest| oldest.get().delivered) {
-            let (segment, kept) = oldest.remove_entry();
-            self.disk_bytes -= kept.disk_bytes;
-            popped.push((segment, kept.row));
+    /// Notes when the row is on disk that says that a segment is delivered.
+    pub(crate) fn row_is_sent(&mut self, segment: SegmentId, ticket: Ticket) {
+        if let Some(kept) = self.by_segment.get_mut(&segment) {
+            kept.ticket = Some(ticket);
         }
-        popped
+    }
+
+    /// Whether the oldest is delivered, and waits for its row.
+    pub(crate) fn oldest_is_delivered(&self) -> bool {
+        self.by_segment.first_key_value().is_some_and(|(_, oldest)| oldest.delivered)
+    }
+
+    /// The oldest of all, if it is delivered and its row says so: its file may vanish.
+    pub(crate) fn removable(&self, has_row: impl FnOnce(Ticket) -> bool) -> Option<(SegmentId, Row)> {
+        let (segment, kept) = self.by_segment.first_key_value()?;
+        let may_go = kept.delivered && kept.ticket.is_none_or(has_row);
+        may_go.then(|| (*segment, kept.row.clone()))
     }
 
     /// The oldest segment that may give way: not delivered, not just being uploaded.
@@ -188,7 +244,7 @@ impl KeptSegments {
             What::Tombstone(_) => None,
             What::Segment(segment) => {
                 let facts = EvictionFacts {
-                    first: segment.first,
+                    first: segment.header.first_seq,
                     records: segment.records,
                     raw_bytes: segment.raw_bytes,
                     attempted: kept.row.attempts > 0,
@@ -202,9 +258,19 @@ impl KeptSegments {
     pub(crate) fn tombstone_before(&self, segment: SegmentId) -> Option<Tombstone> {
         let (_, kept) = self.by_segment.range(..segment).next_back()?;
         match kept.what {
-            What::Tombstone(tombstone) if kept.row.attempts == 0 => Some(tombstone),
+            What::Tombstone(tombstone) if kept.row.attempts == 0 && !kept.delivered => Some(tombstone),
             _ => None,
         }
+    }
+
+    /// What stands in for one of them if its file turns out to be gone.
+    pub(crate) fn stand_in(&self, segment: SegmentId) -> Option<Vec<u8>> {
+        self.by_segment.get(&segment).map(Kept::stand_in)
+    }
+
+    /// What stands in for each of them if its file turns out to be gone.
+    pub(crate) fn stand_ins(&self) -> StandIns {
+        self.by_segment.iter().map(|(id, kept)| (*id, kept.stand_in())).collect()
     }
 
     /// The files of all of them, for an adopter. A tombstone has no descriptor, but its bytes are at hand.
@@ -214,5 +280,14 @@ impl KeptSegments {
             What::Tombstone(tombstone) => Arc::new(MemoryFile::holding(tombstone.encode().to_vec())),
         };
         self.by_segment.into_iter().map(|(id, kept)| (id, file(kept))).collect()
+    }
+
+    /// The loss of a segment that is not delivered and whose bytes can no longer be read.
+    pub(crate) fn lost(&self, key: &SegmentKey) -> Option<Loss> {
+        let kept = self.by_segment.get(&key.segment).filter(|kept| !kept.delivered)?;
+        let What::Segment(segment) = &kept.what else { return None };
+        // The last attempt found that it cannot be read, and has delivered nothing.
+        let loss = Loss { tombstone: segment.vanished(kept.row.attempts > 1), ended: segment.ended };
+        (segment.header.first_seq == key.first).then_some(loss)
     }
 }

@@ -34,6 +34,7 @@
 
 mod adopt;
 mod codec;
+mod elders;
 mod format;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

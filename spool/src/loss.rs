@@ -53,16 +53,22 @@ pub struct Loss {
     pub bytes: u64,
 }
 
+impl Loss {
+    /// Both together. Sums saturate: a count that is too large to hold must not become a small one.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { records: self.records.saturating_add(other.records), bytes: self.bytes.saturating_add(other.bytes) }
+    }
+}
+
 /// The totals of one spool from its beginning, by cause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Losses([Loss; 6]);
 
 impl Losses {
-    /// Adds to one cause. Totals saturate: a count that is too large to hold must not become a small one.
+    /// Adds to one cause.
     pub fn add(&mut self, cause: LossCause, records: u64, bytes: u64) {
         let loss = &mut self.0[usize::from(cause.code())];
-        loss.records = loss.records.saturating_add(records);
-        loss.bytes = loss.bytes.saturating_add(bytes);
+        *loss = loss.and(Loss { records, bytes });
     }
 
     /// The total of one cause.

@@ -28,6 +28,8 @@ pub struct SpoolLimits {
     pub keep_free_bytes: u64,
     /// The most segments: each is a file, and an entry in memory.
     pub segments_max: usize,
+    /// The most spools of earlier lives: each is a directory, a lock and a descriptor. The oldest beyond are given up.
+    pub orphans_max: usize,
     /// The most declared ranges that wait to be told.
     pub tombstones_max: usize,
     /// Who gives way.
@@ -40,6 +42,7 @@ impl Default for SpoolLimits {
             bytes_max: None,
             keep_free_bytes: 64 * 1024 * 1024,
             segments_max: 4_096,
+            orphans_max: 64,
             tombstones_max: 1_024,
             when_full: WhenFull::DropOldest,
         }

@@ -4,13 +4,15 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::adopt::Orphan;
+use crate::adopt::{Adopted, Orphan, StreamEnd};
 use crate::codec::{Compression, Encoder};
+use crate::elders::Elders;
 use crate::format::checksum::Salt;
 use crate::format::segment_header::SegmentHeader;
 use crate::format::state_slot::StateSlot;
-use crate::format::tombstone::Tombstone;
+use crate::format::tombstone::{Tombstone, may_merge};
 use crate::id::{SegmentId, Seqno, SpoolId};
 use crate::kept::{Kept, KeptSegments};
 use crate::loss::{LossCause, Losses};
@@ -21,7 +23,7 @@ use crate::segment::active::{ActiveSegment, AppendError, Batch};
 use crate::segment::sealed::{DroppedRange, SealedSegment, SegmentFacts, SegmentKey};
 use crate::storage::disk::{Disk, SpoolDir};
 use crate::storage::memory::Memory;
-use crate::storage::{Space, Storage};
+use crate::storage::{Covered, Space, Storage};
 
 /// Names a segment when it is sealed, from its facts alone, so that everyone who has the file gives it the same name.
 pub type Labeler = Arc<dyn Fn(&SegmentFacts) -> String + Send + Sync>;
@@ -31,6 +33,8 @@ pub const MEMORY_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Room on the file system is measured anew after so many appended bytes, or so much time.
 const SPACE_CHECK_BYTES: u64 = 1024 * 1024;
 const SPACE_CHECK_MS: u64 = 1_000;
+/// How long the end of the process waits for the manifest's thread. One that hangs leaves a directory that holds nothing.
+const MANIFEST_LIMIT: Duration = Duration::from_millis(200);
 
 /// What a spool is made with.
 #[derive(Clone)]
@@ -88,6 +92,9 @@ pub enum SpoolEvent {
     Dropped(DroppedRange),
     /// What was sealed or dropped under this key is no more.
     Gone(SegmentKey),
+    /// Everything that an adopted spool held is delivered. The end, if its own process did not write one, is to be delivered
+    /// now; then the spool can be [finished](Spool::finish).
+    Drained(SpoolId, Option<StreamEnd>),
 }
 
 /// What the caller's seal policy decides from.
@@ -114,6 +121,8 @@ pub struct Spool {
     scratch: Vec<u8>,
     active: ActiveSegment,
     kept: KeptSegments,
+    elders: Elders,
+    covered: Covered,
     manifest: Manifest,
     events: Vec<SpoolEvent>,
     space: SpaceCheck,
@@ -173,9 +182,7 @@ impl Spool {
 
     /// A spool in memory, for a process that has no disk: the same code over at most [`MEMORY_BYTES_MAX`]. What it holds is
     /// gone with the process; its objects are marked `volatile`. When it is full, batches are refused.
-    pub fn create_in_memory(mut config: SpoolConfig, identity: Identity, now_ms: i64) -> Result<Self, CreateError> {
-        config.limits.bytes_max = Some(u64::MAX);
-        config.limits.when_full = WhenFull::DropNewest;
+    pub fn create_in_memory(config: SpoolConfig, identity: Identity, now_ms: i64) -> Result<Self, CreateError> {
         let memory = Memory::new(MEMORY_BYTES_MAX);
         let active = first_segment(&config, identity, now_ms, &memory)
             .map_err(|source| CreateError { path: PathBuf::from("memory"), source })?;
@@ -195,7 +202,7 @@ impl Spool {
 
     fn new(config: SpoolConfig, identity: Identity, place: Place, active: ActiveSegment, manifest: Manifest) -> Self {
         let encoder = Encoder::new(config.compression);
-        let spool = Self {
+        let mut spool = Self {
             config,
             identity,
             place,
@@ -203,6 +210,8 @@ impl Spool {
             scratch: Vec::new(),
             active,
             kept: KeptSegments::default(),
+            elders: Elders::default(),
+            covered: Covered::default(),
             manifest,
             events: Vec::new(),
             space: SpaceCheck::default(),
@@ -279,11 +288,7 @@ impl Spool {
         self.declare_refused(now_ms).map_err(AppendError::Full)?;
         loop {
             match self.active.append(&mut self.encoder, &mut self.scratch, batch, now_ms) {
-                Err(AppendError::Write(error)) if is_full(&error) => {
-                    if !self.give_way(now_ms) {
-                        return Err(AppendError::Full(error));
-                    }
-                }
+                Err(AppendError::Write(error)) if is_full(&error) => self.give_way_or(error, now_ms)?,
                 result => {
                     self.space.appended_bytes += batch.lines.len() as u64;
                     return result;
@@ -295,7 +300,7 @@ impl Spool {
     /// Takes the numbers of records that cannot be stored, and declares them: by the state slot at once, by a name of
     /// their own as soon as there is room. `raw_bytes` are the bytes of their lines.
     ///
-    /// Works on a full disk. After an error the loss is known in memory only, and the spool should be rolled.
+    /// Works on a full disk. After an error nothing was taken, and the spool should be rolled: the next one takes the numbers.
     pub fn refuse(&mut self, records: u64, raw_bytes: u64, now_ms: i64) -> io::Result<()> {
         if records == 0 {
             return Ok(());
@@ -305,7 +310,21 @@ impl Spool {
 
     /// Whether a refused range may have its tombstone, if there is one; as long as not, it may only grow.
     fn may_declare(&self) -> bool {
-        self.active.slot().undeclared.is_none() || self.kept.tombstones() < self.config.limits.tombstones_max
+        self.active.slot().undeclared.is_none() || self.may_bury()
+    }
+
+    /// The limits of the place: memory has its own bound, and takes no notice of what lies on disk. The configured ones are for
+    /// the next roll.
+    fn limits(&self) -> SpoolLimits {
+        if matches!(self.place, Place::Memory(_)) {
+            SpoolLimits { bytes_max: Some(u64::MAX), when_full: WhenFull::DropNewest, ..self.config.limits }
+        } else {
+            self.config.limits
+        }
+    }
+
+    fn may_bury(&self) -> bool {
+        self.kept.tombstones() + self.elders.tombstones() < self.config.limits.tombstones_max
     }
 
     /// A refused range ends the segment: what is stored before it is sealed, the range gets a tombstone, and the next
@@ -337,7 +356,7 @@ impl Spool {
 
     /// Counts records that the sender dropped before they reached the spool.
     ///
-    /// The totals are on disk when this returns `Ok`; after an error they are counted in memory only.
+    /// The totals are on disk when this returns `Ok`; after an error they go there with the next totals, or the next segment.
     pub fn count_platform_drops(&mut self, records: u64, bytes: u64) -> io::Result<()> {
         self.active.count_platform_drops(records, bytes);
         self.active.update_slot(|slot| slot.losses.add(LossCause::Platform, records, bytes))
@@ -382,10 +401,27 @@ impl Spool {
         self.manifest.put(self.active.header.segment, active_row(&self.active));
         self.kept.insert(segment, Kept::segment(retired, sealed.as_ref(), row));
         self.events.extend(sealed.map(SpoolEvent::Sealed));
+        // What cannot be removed has a row that says so.
+        let _ = self.remove_delivered();
+    }
+
+    /// Takes in an adopted spool, to be drained beside this one: what it takes counts in the quota, and it gives way first.
+    /// What is to be delivered of it comes as [events](Self::take_events); of a spool that was rolled away from, some of it
+    /// has come before.
+    pub fn take_in(&mut self, adopted: Adopted) {
+        self.events.extend(self.elders.take_in(adopted));
+    }
+
+    /// Removes an adopted spool of which everything is delivered.
+    pub fn finish(&mut self, adopted: SpoolId) -> io::Result<()> {
+        self.elders.finish(adopted)
     }
 
     /// Notes that an upload was begun: the segment does not give way until it has ended.
     pub fn attempt_begun(&mut self, key: &SegmentKey) {
+        if key.spool != self.id() {
+            return self.elders.attempt_begun(key);
+        }
         if let Some(row) = self.kept.attempt_begun(key.segment) {
             self.manifest.put(key.segment, row);
         }
@@ -393,32 +429,46 @@ impl Spool {
 
     /// Notes that an upload has ended without success.
     pub fn attempt_failed(&mut self, key: &SegmentKey) {
+        if key.spool != self.id() {
+            return self.elders.attempt_failed(key);
+        }
         self.kept.attempt_ended(key.segment);
     }
 
     /// Lets go of a segment or of a declared loss that is where it should be.
     ///
     /// Files vanish in order, so that a gap between two of them always means a loss: while an older one waits, this one is
-    /// only marked and emptied. File first, row second: if the file cannot be removed, the row says that it was uploaded,
-    /// and an adopter will not upload it again.
+    /// only marked and emptied. Its row says that it is delivered before it goes, so it may go a moment later; an adopter
+    /// will not upload it again, and a row without a file always means a loss, too. One that cannot be removed is tried
+    /// again with the next one that is delivered.
     pub fn remove(&mut self, key: &SegmentKey) -> io::Result<()> {
-        let marked = match self.kept.delivered(key.segment) {
-            None => return Ok(()),
-            Some((row, marked)) => {
-                self.manifest.put(key.segment, row);
-                marked
-            }
-        };
-        let mut result = marked;
-        for (segment, row) in self.kept.pop_delivered() {
-            let removed = self.place.storage().remove_segment(segment);
-            match removed {
-                Ok(()) => self.manifest.remove(segment),
-                Err(_) => self.manifest.put(segment, row),
-            }
-            result = result.and(removed);
+        if key.spool != self.id() {
+            let (removed, event) = self.elders.delivered(key);
+            self.events.extend(event);
+            return removed;
         }
-        result
+        let Some((row, marked)) = self.kept.delivered(key.segment) else { return Ok(()) };
+        let ticket = self.manifest.put(key.segment, row);
+        self.kept.row_is_sent(key.segment, ticket);
+        let marked = marked.or_else(|error| self.mark_in_place_of(key.segment, error));
+        marked.and(self.remove_delivered().map(drop))
+    }
+
+    /// Removes delivered files that nothing holds back. Returns whether there were any.
+    fn remove_delivered(&mut self) -> io::Result<bool> {
+        let mut were_any = false;
+        self.covered.remove_all(self.place.storage())?;
+        while let Some((segment, row)) = self.kept.removable(|ticket| self.manifest.has_settled(ticket)) {
+            if let Err(error) = self.place.storage().remove_segment(segment) {
+                // Those behind it wait for it: a gap would look like a loss.
+                self.manifest.put(segment, row);
+                return Err(error);
+            }
+            self.kept.take(segment);
+            self.manifest.remove(segment);
+            were_any = true;
+        }
+        Ok(were_any)
     }
 
     /// How many segments and declared losses are not delivered.
@@ -426,9 +476,9 @@ impl Spool {
         self.kept.undelivered()
     }
 
-    /// Bytes that the spool takes on disk.
+    /// Bytes that the spool takes on disk, together with those that it has taken in.
     pub fn disk_bytes(&self) -> u64 {
-        self.kept.disk_bytes() + disk_bytes(self.active.file_bytes())
+        self.elders.disk_bytes() + self.kept.disk_bytes() + disk_bytes(self.active.file_bytes())
     }
 
     /// A name for the next fragment, unique in this spool.
@@ -464,19 +514,27 @@ impl Spool {
         let has_settled = self.has_settled;
         let mut old = std::mem::replace(self, new);
         self.events = old.take_events();
+        self.elders = std::mem::take(&mut old.elders);
+        for (segment, first) in old.kept.in_flight() {
+            self.elders.attempt_begun(&SegmentKey { spool: old.identity.id, segment, first });
+        }
         if has_settled {
             self.settle_in();
         }
         old.into_orphan()
     }
 
-    fn into_orphan(self) -> Orphan {
+    fn into_orphan(mut self) -> Orphan {
+        // The last chance of totals that could not be written before; ranges that they tell have tombstones of their own.
+        let _ = self.active.catch_up();
         let id = self.identity.id;
+        let stand_ins = self.kept.stand_ins();
         let mut files = self.kept.into_files();
         files.push((self.active.header.segment, Arc::clone(self.active.file())));
         match self.place {
             Place::Disk(disk) => {
-                Orphan::handed_over(id, Some(disk.into_parts()), files).with_manifest(self.manifest.close())
+                let orphan = Orphan::handed_over(id, Some(disk.into_parts()), files);
+                orphan.with_stand_ins(stand_ins).with_manifest(self.manifest.close())
             }
             Place::Memory(memory) => Orphan::handed_over(id, None, memory.files()),
             #[cfg(any(test, feature = "fuzzing"))]
@@ -494,6 +552,8 @@ impl Spool {
             && slot.undeclared.is_none()
             && ended_or_unused;
         if nothing_left {
+            // Its thread may still be making files there.
+            std::mem::replace(&mut self.manifest, Manifest::none()).close().wait(MANIFEST_LIMIT);
             self.place.storage().remove_all()?;
         }
         Ok(nothing_left)
@@ -502,16 +562,15 @@ impl Spool {
     /// Makes room for so many bytes, by what the limits say.
     fn make_room(&mut self, needed: u64, now_ms: i64) -> Result<(), AppendError> {
         while !self.has_room(needed, now_ms) {
-            if !self.give_way(now_ms) {
-                return Err(AppendError::Full(io::Error::new(io::ErrorKind::QuotaExceeded, "its limits are reached")));
-            }
+            let full = io::Error::new(io::ErrorKind::QuotaExceeded, "its limits are reached");
+            self.give_way_or(full, now_ms)?;
             self.space.at_ms = None;
         }
         Ok(())
     }
 
     fn has_room(&mut self, needed: u64, now_ms: i64) -> bool {
-        let limits = self.config.limits;
+        let limits = self.limits();
         let is_due = self.space.appended_bytes >= SPACE_CHECK_BYTES
             || self.space.at_ms.is_none_or(|at_ms| at_ms.abs_diff(now_ms) >= SPACE_CHECK_MS);
         if is_due {
@@ -525,19 +584,50 @@ impl Spool {
         segments_fit && limits.has_room(self.disk_bytes(), needed, self.space.space)
     }
 
-    /// Gives up the oldest segment that may give way. `false` if there is none.
-    fn give_way(&mut self, now_ms: i64) -> bool {
-        if self.config.limits.when_full == WhenFull::DropNewest {
-            return false;
+    /// Gives up the oldest segment that may give way. If there is none, the spool is full; a disk that refuses even that is
+    /// a disk that fails.
+    fn give_way_or(&mut self, full: io::Error, now_ms: i64) -> Result<(), AppendError> {
+        match self.give_way(now_ms) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(AppendError::Full(full)),
+            Err(error) if is_full(&error) => Err(AppendError::Full(error)),
+            Err(error) => Err(AppendError::Write(error)),
+        }
+    }
+
+    fn give_way(&mut self, now_ms: i64) -> io::Result<bool> {
+        if self.let_delivered_go() {
+            return Ok(true);
+        }
+        if self.limits().when_full == WhenFull::DropNewest {
+            return Ok(false);
+        }
+        if self.elders_give_way(now_ms) {
+            return Ok(true);
         }
         if self.kept.evictable().is_none() {
             // Only the active segment is left: it gives way unless an older one is just being uploaded.
-            let alone = !self.kept.has_in_flight() && self.active.totals().records > 0;
-            if !alone || !self.seal(SealReason::Limit, now_ms).unwrap_or(false) {
-                return false;
+            let alone = self.kept.in_flight().next().is_none() && self.active.totals().records > 0;
+            if !alone || !self.seal(SealReason::Limit, now_ms).map_err(|SealError(error)| error)? {
+                return Ok(false);
             }
         }
-        self.evict(now_ms).unwrap_or(false)
+        self.evict(now_ms)
+    }
+
+    fn elders_give_way(&mut self, now_ms: i64) -> bool {
+        let events = if self.may_bury() { self.elders.give_way(now_ms) } else { Vec::new() };
+        let gave_way = !events.is_empty();
+        self.events.extend(events);
+        gave_way
+    }
+
+    /// Nothing is given up for what is delivered and waits for its row: rather the manifest.
+    fn let_delivered_go(&mut self) -> bool {
+        if self.kept.oldest_is_delivered() {
+            self.manifest.abandon();
+        }
+        self.remove_delivered().unwrap_or(false)
     }
 
     fn evict(&mut self, now_ms: i64) -> io::Result<bool> {
@@ -553,22 +643,17 @@ impl Spool {
             maybe_delivered: facts.attempted,
         };
         let merged = self.kept.tombstone_before(segment).filter(|before| may_merge(before, &own));
-        if merged.is_none() && self.kept.tombstones() >= self.config.limits.tombstones_max {
+        if merged.is_none() && !self.may_bury() {
             return Ok(false);
         }
-        let tombstone = merged.map_or(own, |before| Tombstone {
-            records: before.records + own.records,
-            bytes: before.bytes + own.bytes,
-            ..before
-        });
+        let tombstone = merged.map_or(own, |before| before.with(&own));
         let storage = self.place.storage();
         storage.bury(tombstone.segment, &tombstone.encode())?;
         if tombstone.segment != segment {
-            // If it stays, the tombstone before it covers it.
-            let _ = storage.remove_segment(segment);
+            self.covered.remove(segment, storage);
         }
         self.kept.discard(segment);
-        // The totals are told by the end and by every later segment; the range by its tombstone.
+        // The range is told by its tombstone. Totals that cannot be written now go with the next ones, or the next segment.
         let _ = self.active.update_slot(|slot| slot.losses.add(LossCause::Quota, own.records, own.bytes));
         if let Some(before) = merged {
             self.forget(before.segment, before.first);
@@ -606,12 +691,6 @@ impl From<Tombstone> for DroppedRange {
     }
 }
 
-/// Tombstones side by side become one, unless somebody may have been told of one of them already.
-fn may_merge(before: &Tombstone, own: &Tombstone) -> bool {
-    let nobody_knows = !before.maybe_delivered && !own.maybe_delivered;
-    nobody_knows && before.cause == own.cause && before.next_seq() == own.first
-}
-
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
@@ -630,7 +709,7 @@ fn make_directory(config: &SpoolConfig, identity: Identity, now_ms: i64) -> io::
     let made = fill_directory(config, identity, now_ms, &dir);
     // A half-made directory holds nothing; if it stays, the next adopter tries again to remove it.
     let (lock, active) = made.inspect_err(|_| drop(dir.remove()))?;
-    Ok((Disk::new(dir.publish(&config.root, identity.id)?, lock), active))
+    Ok((Disk::new(dir.publish()?, lock), active))
 }
 
 fn fill_directory(
@@ -688,7 +767,7 @@ fn header(
         segment,
         first_seq,
         opened_ms: now_ms,
-        salt: salt(identity.salt_seed, segment),
+        salt: Salt::nth(identity.salt_seed, segment.0),
     }
 }
 
@@ -701,15 +780,6 @@ fn first_slot() -> StateSlot {
         ended: false,
         delivered: false,
     }
-}
-
-/// A different salt for every segment: one step of SplitMix64 (Steele, Lea, Flood 2014), whose output function is a
-/// bijection, so two segments of a spool never share one.
-fn salt(seed: u64, segment: SegmentId) -> Salt {
-    let mut z = seed.wrapping_add(segment.0.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    Salt(z ^ (z >> 31))
 }
 
 fn active_row(active: &ActiveSegment) -> Row {
@@ -737,5 +807,6 @@ fn retired_row(active: &ActiveSegment, segment: Option<&SealedSegment>) -> Row {
     Row { state: RowState::Sealed, sealed, label, ..active_row(active) }
 }
 
+mod lost;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,10 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use spool::{Adopted, Compression, LossCause, ManifestState, Meta, SealReason, SealedSegment, Seqno, Spool, SpoolId};
+use spool::{
+    Adopted, Compression, LossCause, ManifestState, Meta, Orphan, SealReason, SealedSegment, Seqno, Spool, SpoolId,
+    find_orphans,
+};
 use tempfile::TempDir;
 use world::{NOW_MS, append, append_end, batch, copy, create, decoded, dir, names, object, only_orphan, records};
 
@@ -189,16 +192,73 @@ fn the_files_alone_are_enough() {
 }
 
 #[test]
+fn several_orphans_are_adopted_and_the_living_is_left_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let mut rng = fastrand::Rng::with_seed(22);
+    let mut spools: Vec<_> = (0..4).map(|_| create(root.path(), Compression::default(), &mut rng)).collect();
+    spools.iter_mut().for_each(|spool| append(spool, 3));
+    // The directory of a living process in the midst of them.
+    spools.sort_unstable_by_key(Spool::id);
+    let living = spools.remove(1);
+    let before = files(&dir(root.path(), living.id()));
+    let dead: Vec<_> = spools.drain(..).map(|spool| spool.id()).collect();
+    let found = find_orphans(root.path(), SpoolId::new(0, 0)).unwrap();
+    assert_eq!(found.alive, [living.id()]);
+    assert_eq!(found.orphans.iter().map(Orphan::id).collect::<Vec<_>>(), dead, "oldest first");
+    for orphan in found.orphans {
+        let id = orphan.id();
+        let adopted = orphan.adopt(&world::labeler()).unwrap();
+        assert!(objects(&adopted).into_values().collect::<Vec<_>>() == [records(id, 0..3)]);
+        adopted.finish().unwrap();
+    }
+    assert_eq!(names(root.path()), [living.id().to_string()]);
+    assert!(files(&dir(root.path(), living.id())) == before);
+}
+
+/// What was found, what was repaired, what is lost.
+#[test]
+fn the_report_tells_what_was_found_repaired_and_lost() {
+    let root = tempfile::tempdir().unwrap();
+    let (id, segments) = left_behind(root.path(), &[3, 4, 5, 6], 7);
+    let file = |segment: u64| dir(root.path(), id).join(format!("{segment:012}.seg"));
+    fs::remove_file(file(1)).unwrap();
+    let mut bytes = fs::read(file(2)).unwrap();
+    bytes[520] ^= 1;
+    fs::write(file(2), bytes).unwrap();
+    let mut bytes = fs::read(file(3)).unwrap();
+    bytes[40] ^= 1;
+    fs::write(file(3), bytes).unwrap();
+    let torn = fs::OpenOptions::new().append(true).open(file(4)).unwrap();
+    std::io::Write::write_all(&mut &torn, b"half an entry").unwrap();
+
+    let adopted = adopt(root.path());
+    let report = adopted.report();
+    assert_eq!((report.files, report.rows, report.records, report.objects), (3, 0, 3 + 7, 2));
+    assert_eq!(report.torn_bytes, 13);
+    // The only entry of a segment: the next valid header is that which closes it.
+    assert!(report.skipped_bytes > 0, "{report:?}");
+    assert_eq!(report.lost_records(), 4 + 5 + 6);
+    let lost: Vec<_> = report.lost.iter().map(|range| (range.first.0, range.last.0, range.cause)).collect();
+    let expected = [(3, 6, LossCause::Vanished), (7, 11, LossCause::Damage), (12, 17, LossCause::Damage)];
+    assert_eq!(lost, expected);
+    assert_eq!(report.unreadable.iter().map(|(segment, _)| segment.0).collect::<Vec<_>>(), [3]);
+    assert!(!report.unknown_tail && segments.len() == 4);
+}
+
+#[test]
 fn a_spool_of_a_later_format_is_left_alone() {
     let root = tempfile::tempdir().unwrap();
     let (id, _) = left_behind(root.path(), &[10], 5);
-    let file = fs::OpenOptions::new().write(true).open(dir(root.path(), id).join("000000000000.seg")).unwrap();
-    // The version stands behind eight bytes of magic.
-    file.write_all_at(&2u16.to_le_bytes(), 8).unwrap();
-    let before = files(&dir(root.path(), id));
-    let error = only_orphan(root.path()).adopt(&world::labeler()).unwrap_err();
-    assert_eq!((error.spool, error.version), (id, 2));
-    assert!(files(&dir(root.path(), id)) == before);
+    // One file is enough: whoever wrote it knows what the others mean.
+    for file in ["000000000001.seg", "000000000000.seg"] {
+        let file = fs::OpenOptions::new().write(true).open(dir(root.path(), id).join(file)).unwrap();
+        // The version stands behind eight bytes of magic.
+        file.write_all_at(&2u16.to_le_bytes(), 8).unwrap();
+        let before = files(&dir(root.path(), id));
+        let error = only_orphan(root.path()).adopt(&world::labeler()).unwrap_err();
+        assert_eq!((error.spool, error.version), (id, 2));
+        assert!(files(&dir(root.path(), id)) == before);
+    }
 }
 
 #[test]
@@ -216,4 +276,23 @@ fn the_request_id_in_force_is_that_of_the_last_entry() {
     assert_eq!(found(10), None, "what is too long to be read at a start is not read");
     world::seal(&mut spool, SealReason::Age);
     assert_eq!(found(1 << 20).as_deref(), Some("last"), "the open segment has no entry yet");
+}
+
+#[test]
+fn every_segment_tells_the_request_id_in_force_once() {
+    let root = tempfile::tempdir().unwrap();
+    let mut spool = spool(root.path());
+    let meta = Meta { request_id: Some("79b4f56e".into()), ..Meta::default() };
+    for _ in 0..2 {
+        for _ in 0..3 {
+            let lines = records(spool.id(), spool.next_seq().0..spool.next_seq().0 + 1);
+            spool.append(&batch(&lines, 1, &meta), NOW_MS).unwrap();
+        }
+        world::seal(&mut spool, SealReason::Size);
+    }
+    let told = |name: &str| {
+        let bytes = fs::read(dir(root.path(), spool.id()).join(name)).unwrap();
+        bytes.windows(8).filter(|window| window == b"79b4f56e").count()
+    };
+    assert_eq!([told("000000000000.seg"), told("000000000001.seg")], [1, 1]);
 }

@@ -93,17 +93,19 @@ fn damages(file: &[u8], rng: &mut fastrand::Rng) -> Vec<Damage> {
     damages
 }
 
-/// Numbers that nothing tells of any more: those of the oldest file if its head is gone (that it ever was there is what
-/// nobody knows), those of the newest if its head is gone, and those of the newest entries if no header of an entry with a
-/// record stands behind the damage. Elsewhere the next header tells.
+/// Numbers that nothing tells of any more: those of the oldest file if it is gone (that it ever was there is what nobody
+/// knows without a manifest), those of the newest if its head is gone, and those of the newest entries if no header of an
+/// entry with a record stands behind the damage. Elsewhere the next header tells.
 fn untold(files: &[Vec<u8>], index: usize, damage: Damage) -> BTreeSet<u64> {
     let file = &files[index];
     let entries = layout::entries(file);
     let is_too_short = matches!(damage, Damage::Truncate { length } if length < layout::ENTRIES_AT);
     let head_is_hit = is_too_short || damage.touches(&(0..128), file.len()) || !layout::is_segment(file);
-    let from = if head_is_hit && (index == 0 || index + 1 == files.len()) {
+    let is_newest = index + 1 == files.len();
+    let is_gone = matches!(damage, Damage::Delete);
+    let from = if (is_newest && head_is_hit) || (index == 0 && is_gone) {
         0
-    } else if index + 1 == files.len() {
+    } else if is_newest {
         let is_intact = |entry: &&layout::EntryPlace| !damage.touches(&entry.head, file.len());
         // A torn write looks like this too: a header that promises more than there is.
         let is_cut =

@@ -14,7 +14,20 @@ use model_world::story::Story;
 use model_world::{COMPRESSIONS, number};
 
 /// Seeds that have failed once.
-const PAST_FAILURES: &[u64] = &[20_260_037, 1_020_260_135, 1_020_260_239, 2_020_260_025, 3_020_260_082, 3_020_260_251];
+const PAST_FAILURES: &[u64] = &[
+    20_260_037,
+    20_264_137,
+    1_020_260_135,
+    1_020_260_239,
+    1_020_260_799,
+    1_020_266_523,
+    2_020_260_025,
+    2_020_261_447,
+    3_020_260_082,
+    3_020_260_251,
+    3_020_263_158,
+    3_020_263_163,
+];
 const CASES_DEFAULT: u64 = 3_000;
 
 fn run(compression: Compression, story: &Story) {

@@ -104,6 +104,21 @@ fn what_is_handed_over_stays_locked_until_it_is_let_go() {
     assert_eq!((found.orphans.len(), found.alive.len()), (1, 0));
 }
 
+/// Else whoever takes it next finds files that appear while it removes them.
+#[test]
+fn what_is_let_go_is_let_go_by_the_thread_of_its_manifest_too() {
+    let root = tempfile::tempdir().unwrap();
+    let mut rng = rng();
+    let mut spool = create(root.path(), Compression::default(), &mut rng);
+    for _ in 0..30 {
+        spool.settle_in();
+        let left = spool.id();
+        drop(spool.roll(identity(&mut rng), NOW_MS).unwrap());
+        assert!(dir(root.path(), left).join("manifest/db").exists(), "it has done what it had begun");
+        std::fs::remove_dir_all(dir(root.path(), left)).unwrap();
+    }
+}
+
 /// The files may be gone when a roll becomes necessary: what is open is handed over all the same.
 #[test]
 fn a_roll_hands_over_segments_whose_files_are_gone() {
@@ -151,6 +166,50 @@ fn an_id_is_never_used_twice() {
     let found = find_orphans(root.path(), spool.id()).unwrap();
     drop(found);
     assert!(names(root.path()).iter().all(|name| !name.starts_with('.')), "{:?}", names(root.path()));
+}
+
+/// Whatever stands in the way of a new spool: it is made, or it is an error and nothing of it stays.
+#[test]
+fn a_spool_is_made_wherever_a_directory_can_be() {
+    let place = tempfile::tempdir().unwrap();
+    let root = |name: &str| place.path().join(name);
+    std::fs::write(root("a-file"), "a file").unwrap();
+    std::fs::create_dir(root("junk")).unwrap();
+    for junk in ["lost+found", ".new-", ".new-junk", "01m83mm78rqwxfqdgwp584b4eg"] {
+        std::fs::create_dir(root("junk").join(junk)).unwrap();
+    }
+    std::fs::write(root("junk").join("lock"), "").unwrap();
+    std::os::unix::fs::symlink(root("nowhere"), root("dangling")).unwrap();
+    let mut rng = rng();
+    for (name, works) in [
+        ("a-file", false),
+        ("a-file/below", false),
+        ("dangling", false),
+        ("missing/parents/of/it", true),
+        ("junk", true),
+    ] {
+        let before = names(&root(name));
+        let identity = identity(&mut rng);
+        let made = Spool::create(world::config(&root(name), Compression::default()), identity, NOW_MS);
+        assert_eq!(made.is_ok(), works, "{name}: {:?}", made.err());
+        let Ok(mut spool) = made else {
+            assert_eq!(names(&root(name)), before, "{name}");
+            continue;
+        };
+        append(&mut spool, 3);
+        drop(spool);
+        let adopted = world::only_orphan(&root(name)).adopt(&world::labeler()).unwrap();
+        assert!(lines(&adopted) == records(identity.id, 0..3), "{name}");
+        adopted.finish().unwrap();
+        assert_eq!(names(&root(name)), before, "{name}: what is not ours stays");
+    }
+    // A kill has left it half made, by a process that had the same id: never ours, so another one is taken.
+    let taken = identity(&mut rng);
+    std::fs::create_dir_all(root("left").join(format!(".new-{}", taken.id))).unwrap();
+    assert!(Spool::create(world::config(&root("left"), Compression::default()), taken, NOW_MS).is_err());
+    let spool = create(&root("left"), Compression::default(), &mut rng);
+    drop(find_orphans(&root("left"), spool.id()).unwrap());
+    assert_eq!(names(&root("left")), [spool.id().to_string()], "and the next adopter clears it away");
 }
 
 #[test]

@@ -34,7 +34,7 @@ impl Attribution {
 
     /// Reads what an earlier life left in the meta of its last entry.
     pub fn restore(text: Option<String>) -> Self {
-        match text {
+        match text.filter(|text| !text.is_empty()) {
             None => Self::Unattributed,
             Some(text) if text == INIT => Self::Init,
             Some(text) => Self::Invocation(RequestId(text)),
@@ -122,5 +122,6 @@ mod tests {
         for attribution in [Attribution::Init, invocation("a"), Attribution::Unattributed] {
             assert_eq!(Attribution::restore(attribution.as_str().map(str::to_owned)), attribution);
         }
+        assert_eq!(Attribution::restore(Some(String::new())), Attribution::Unattributed, "none any more");
     }
 }

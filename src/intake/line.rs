@@ -84,7 +84,7 @@ pub fn dropped(out: &mut Vec<u8>, range: &spool::DroppedRange) {
 }
 
 /// Writes the line that ends a stream: its own process and an adopter write the same one, so it holds no time.
-pub fn end(out: &mut Vec<u8>, seq: u64, losses: &spool::Losses) {
+pub fn end(out: &mut Vec<u8>, seq: u64, losses: &spool::Losses, unknown_tail: bool) {
     out.extend_from_slice(b"{\"type\":\"");
     out.extend_from_slice(END.as_bytes());
     number(out, "\",\"seq\":", seq);
@@ -98,7 +98,11 @@ pub fn end(out: &mut Vec<u8>, seq: u64, losses: &spool::Losses) {
         number(out, ",\"bytes\":", loss.bytes);
         out.push(b'}');
     }
-    out.extend_from_slice(b"}}\n");
+    out.push(b'}');
+    if unknown_tail {
+        out.extend_from_slice(b",\"unknownTail\":true");
+    }
+    out.extend_from_slice(b"}\n");
 }
 
 fn own(out: &mut Vec<u8>, kind: &str, seq: u64, attribution: &Attribution, now_ms: i64) {
@@ -219,11 +223,11 @@ mod tests {
     fn the_end_tells_losses_by_cause() {
         let mut losses = Losses::default();
         let mut out = Vec::new();
-        end(&mut out, u64::MAX, &losses);
+        end(&mut out, u64::MAX, &losses, true);
         losses.add(LossCause::Quota, 3, 10);
         losses.add(LossCause::Platform, 1, 0);
-        end(&mut out, 0, &losses);
-        let expected = "{\"type\":\"logspool.end\",\"seq\":18446744073709551615,\"losses\":{}}\n\
+        end(&mut out, 0, &losses, false);
+        let expected = "{\"type\":\"logspool.end\",\"seq\":18446744073709551615,\"losses\":{},\"unknownTail\":true}\n\
             {\"type\":\"logspool.end\",\"seq\":0,\"losses\":{\"quota\":{\"records\":3,\"bytes\":10},\"platform\":{\"records\":1,\"bytes\":0}}}\n";
         assert_eq!(String::from_utf8_lossy(&out), expected);
     }

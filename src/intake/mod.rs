@@ -166,7 +166,7 @@ impl Intake {
     }
 
     /// Takes the numbers of a body that cannot be stored: the loss is declared, by a name of its own as soon as there is
-    /// room. If not even that can be written down, a new life begins, and the count goes into its first words.
+    /// room. If not even that can be written down, no number was taken; a new life begins, and takes them.
     fn refuse(&self, state: &mut State, spool: &mut Spool, encoded: Encoded, error: &AppendError, now_ms: i64) {
         if !std::mem::replace(&mut state.is_refusing, true) {
             crate::error!("error={:?} Logs cannot be stored; they are counted and declared.", error.to_string());
@@ -189,7 +189,7 @@ impl Intake {
         if (records, bytes) != (0, 0) {
             crate::error!("records={records} bytes={bytes} The platform dropped telemetry before it reached us.");
             if let Err(error) = spool.count_platform_drops(records, bytes) {
-                crate::warn!("error={error:?} The platform's drops are counted in memory only.");
+                crate::warn!("error={error:?} The platform's drops are counted in memory until they can be written.");
             }
         }
         for observed in encoded.observed.into_iter().chain([Observed::Stored]) {
@@ -231,7 +231,7 @@ impl Intake {
                 return;
             }
             state.lines.clear();
-            line::end(&mut state.lines, seq.0, &spool.losses());
+            line::end(&mut state.lines, seq.0, &spool.losses(), false);
             let meta = Meta { request_id: in_force(&state.attributor), ..Meta::default() };
             let batch = Batch {
                 lines: &state.lines,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use spool::{
-    Codec, DroppedRange, Labeler, Mark, SealReason, SealedSegment, SegmentFacts, SegmentKey, Seqno, SpoolId, StreamEnd,
-    compress_whole, object_digest,
+    Codec, DroppedRange, Labeler, LossCause, Mark, SealReason, SealedSegment, SegmentFacts, SegmentKey, Seqno, SpoolId,
+    StreamEnd, compress_whole, object_digest,
 };
 
 use super::object_key::{self, ObjectKeys};
@@ -90,7 +90,7 @@ impl Outgoing {
     /// every adopter makes the same one.
     pub fn end(end: &StreamEnd, keys: &ObjectKeys) -> Self {
         let mut line = Vec::new();
-        end_line(&mut line, end.seq.0, &end.losses);
+        end_line(&mut line, end.seq.0, &end.losses, end.unknown_tail);
         let bytes = compress_whole(end.codec, &line);
         let facts = object_key::SegmentFacts {
             spool_id: &end.spool.to_string(),
@@ -134,6 +134,14 @@ impl Outgoing {
             Content::Segment(segment) => Some(segment.key()),
             Content::Dropped(key, _) => Some(*key),
             Content::End(_) => None,
+        }
+    }
+
+    /// Why its bytes can no longer be read. Reads all of them.
+    pub fn find_loss(&self) -> Option<LossCause> {
+        match &self.content {
+            Content::Segment(segment) => segment.find_loss(),
+            Content::Dropped(..) | Content::End(_) => None,
         }
     }
 

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use spool::{Adopted, SpoolEvent};
+use spool::{Adopted, LossCause, SpoolEvent};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 
 use super::outbox::{Change, Outbox};
 use super::outgoing::{Outgoing, OutgoingId};
 use super::store::{ObjectStore, PutError, PutErrorKind, PutOutcome};
+use crate::deadline::now_ms;
 use crate::intake::lock;
 use crate::lifecycle::machine::{Event, Waiting};
 
@@ -59,10 +60,8 @@ impl Uploader {
     /// Takes what happened to a segment of the living spool.
     pub fn take(&self, event: SpoolEvent) {
         let mut state = lock(&self.shared.state);
-        match state.outbox.take(event) {
-            Change::Added(id) => self.report_added(&state, &id),
-            Change::Removed(id) => self.report(Event::Removed(id)),
-        }
+        let change = state.outbox.take(event);
+        self.report_changes(&state, change);
     }
 
     /// Announces an orphan: until it is adopted there is work.
@@ -74,9 +73,8 @@ impl Uploader {
     pub fn adoption_ends(&self, adopted: Option<Adopted>) {
         if let Some(adopted) = adopted {
             let mut state = lock(&self.shared.state);
-            for id in state.outbox.adopt(adopted) {
-                self.report_added(&state, &id);
-            }
+            let changes = state.outbox.adopt(adopted);
+            self.report_changes(&state, changes);
         }
         self.report(Event::AdoptionEnds);
     }
@@ -104,15 +102,14 @@ impl Uploader {
         };
         state.outbox.attempt_begun(&outgoing);
         let store = Arc::clone(&self.shared.store);
-        let bytes = outgoing.bytes();
-        let put = tokio::spawn(async move { store.put(&outgoing.object()).await });
+        let put = tokio::spawn(put(store, outgoing.clone()));
         state.running.insert(attempt, put.abort_handle());
         let uploader = self.clone();
         tokio::spawn(async move {
             match put.await {
-                Ok(result) => uploader.ended(id, attempt, bytes, result),
+                Ok(end) => uploader.ended(&outgoing, attempt, end),
                 Err(ended) if ended.is_cancelled() => {}
-                Err(_) => uploader.ended(id, attempt, bytes, Err(panicked())),
+                Err(_) => uploader.ended(&outgoing, attempt, End::Failed(panicked())),
             }
         });
     }
@@ -132,17 +129,25 @@ impl Uploader {
         running.into_values().for_each(|attempt| attempt.abort());
     }
 
-    fn ended(&self, id: OutgoingId, attempt: u64, bytes: u64, result: Result<PutOutcome, PutError>) {
+    fn ended(&self, outgoing: &Outgoing, attempt: u64, end: End) {
         let mut state = lock(&self.shared.state);
+        let id = outgoing.id();
         let was_running = state.running.remove(&attempt).is_some();
-        let result = match result {
-            Ok(outcome) => {
-                if let Some(next) = state.delivered(&id, bytes, outcome) {
-                    self.report_added(&state, &next);
-                }
-                Ok(())
+        // Something else may wait under its name by now: an adopter knows better what is there.
+        let is_current = state.outbox.get(&id).is_some_and(|waiting| waiting.key() == outgoing.key());
+        let result = match end {
+            End::Delivered(outcome) => {
+                let changes = if is_current { state.delivered(outgoing, outcome) } else { Vec::new() };
+                self.report_changes(&state, changes);
+                if is_current { Ok(()) } else { Err(PutErrorKind::Body) }
             }
-            Err(error) => {
+            End::Unreadable(cause) if was_running && is_current => {
+                let changes = state.lost(outgoing, cause);
+                self.report_changes(&state, changes);
+                Err(PutErrorKind::Body)
+            }
+            End::Unreadable(_) => Err(PutErrorKind::Body),
+            End::Failed(error) => {
                 if was_running {
                     state.failed(&id, &error, &self.shared.store.describe());
                 }
@@ -152,15 +157,40 @@ impl Uploader {
         self.report(Event::AttemptEnded { id, attempt, result });
     }
 
-    fn report_added(&self, state: &State, id: &OutgoingId) {
-        if let Some(outgoing) = state.outbox.get(id) {
-            self.report(Event::Added(waiting(&outgoing)));
+    fn report_changes(&self, state: &State, changes: impl IntoIterator<Item = Change>) {
+        for change in changes {
+            match change {
+                Change::Removed(id) => self.report(Event::Removed(id)),
+                Change::Added(id) => {
+                    if let Some(outgoing) = state.outbox.get(&id) {
+                        self.report(Event::Added(waiting(&outgoing)));
+                    }
+                }
+            }
         }
     }
 
     fn report(&self, event: Event) {
         // Without a receiver the process is ending.
         let _ = self.shared.events.send(event);
+    }
+}
+
+/// How an attempt ended.
+enum End {
+    Delivered(PutOutcome),
+    Failed(PutError),
+    /// Its bytes can no longer be read.
+    Unreadable(LossCause),
+}
+
+async fn put(store: Arc<dyn ObjectStore>, outgoing: Outgoing) -> End {
+    match store.put(&outgoing.object()).await {
+        Ok(outcome) => End::Delivered(outcome),
+        Err(error) if error.kind == PutErrorKind::Body => {
+            outgoing.find_loss().map_or(End::Failed(error), End::Unreadable)
+        }
+        Err(error) => End::Failed(error),
     }
 }
 
@@ -174,19 +204,28 @@ fn panicked() -> PutError {
 }
 
 impl State {
-    /// Returns what is to be delivered because of it.
-    fn delivered(&mut self, id: &OutgoingId, bytes: u64, outcome: PutOutcome) -> Option<OutgoingId> {
-        // One that is not there was delivered by an attempt that had been cancelled and begun anew.
-        self.outbox.get(id)?;
+    fn delivered(&mut self, outgoing: &Outgoing, outcome: PutOutcome) -> Vec<Change> {
+        let (id, bytes) = (outgoing.id(), outgoing.bytes());
         self.totals.delivered += 1;
         self.totals.bytes += bytes;
-        let next = self.outbox.delivered(id);
+        let changes = self.outbox.delivered(&id);
         if std::mem::take(&mut self.in_outage) {
             crate::warn!("waiting={} Uploads work again.", self.outbox.waiting().count());
         }
         self.told_configuration = false;
         crate::info!("first={} bytes={bytes} outcome={outcome:?} A segment was delivered.", id.first);
-        next
+        changes
+    }
+
+    /// An object that can never be delivered makes way for the declaration of its loss.
+    fn lost(&mut self, outgoing: &Outgoing, cause: LossCause) -> Vec<Change> {
+        let (id, key, cause_name) = (outgoing.id(), outgoing.key(), cause.name());
+        crate::error!(
+            "first={} key={key} cause={cause_name} A segment can no longer be read; its logs are lost.",
+            id.first
+        );
+        self.outbox.attempt_failed(&id);
+        self.outbox.declare_lost(&id, cause, now_ms())
     }
 
     fn failed(&mut self, id: &OutgoingId, error: &PutError, store: &str) {

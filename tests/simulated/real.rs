@@ -59,10 +59,8 @@ impl RealDisk {
         let process = self.process.as_mut().unwrap();
         let events = process.spool.lock().unwrap().take_events();
         for event in events {
-            match process.outbox.take(event) {
-                outbox::Change::Added(id) => self.changes.push(Change::Added(waiting(&process.outbox, &id))),
-                outbox::Change::Removed(id) => self.changes.push(Change::Removed(id)),
-            }
+            let change = process.outbox.take(event);
+            self.changes.extend(told(&process.outbox, change));
         }
     }
 
@@ -88,9 +86,15 @@ impl RealDisk {
     }
 }
 
-fn waiting(outbox: &Outbox, id: &OutgoingId) -> Waiting {
-    let outgoing = outbox.get(id).unwrap();
-    Waiting { id: *id, oldest_ms: outgoing.oldest_ms(), is_urgent: outgoing.is_urgent() }
+/// Changes as the uploader tells of them.
+fn told(outbox: &Outbox, changes: impl IntoIterator<Item = outbox::Change>) -> Vec<Change> {
+    let told = |change| match change {
+        outbox::Change::Removed(id) => Some(Change::Removed(id)),
+        outbox::Change::Added(id) => outbox.get(&id).map(|outgoing| {
+            Change::Added(Waiting { id, oldest_ms: outgoing.oldest_ms(), is_urgent: outgoing.is_urgent() })
+        }),
+    };
+    changes.into_iter().filter_map(told).collect()
 }
 
 impl Disk for RealDisk {
@@ -143,9 +147,8 @@ impl Disk for RealDisk {
         let process = self.process.as_mut().unwrap();
         let Some(position) = process.orphans.iter().position(|other| other.id() == orphan) else { return };
         let adopted = process.orphans.remove(position).adopt(&label).unwrap();
-        for id in process.outbox.adopt(adopted) {
-            self.changes.push(Change::Added(waiting(&process.outbox, &id)));
-        }
+        let changes = process.outbox.adopt(adopted);
+        self.changes.extend(told(&process.outbox, changes));
     }
 
     fn changes(&mut self) -> Vec<Change> {
@@ -170,9 +173,8 @@ impl Disk for RealDisk {
 
     fn delivered(&mut self, id: &OutgoingId) {
         let process = self.process.as_mut().unwrap();
-        if let Some(next) = process.outbox.delivered(id) {
-            self.changes.push(Change::Added(waiting(&process.outbox, &next)));
-        }
+        let changes = process.outbox.delivered(id);
+        self.changes.extend(told(&process.outbox, changes));
     }
 
     fn waiting(&self) -> usize {

@@ -23,10 +23,21 @@ const ANONYMOUS_KIB_MAX: u64 = 4 * 1024;
 const DISK_RATIO_MAX: f64 = 1.1;
 
 pub fn report() {
-    heading("footprint: segments of 10 MiB raw, at most 4 wait, the manifest open");
+    heading(
+        "4. Memory and disk of a living spool (seed 4; 100 MiB of lines, 10 MiB a segment, 4 segments wait, manifest open)",
+    );
     println!(
-        "{:>8} | {:>11} {:>12} {:>8} (<= {ANONYMOUS_KIB_MAX}) | {:>12} {:>12} {:>6} (<= {DISK_RATIO_MAX})",
-        "batch B", "created KiB", "settled KiB", "peak KiB", "disk B", "live B", "x"
+        "{:>8} | {:>7} {:>7} {:>7} {:<16} | {:>10} {:>10} {:>6} {:<13} | {:>13}",
+        "batch B",
+        "created",
+        "settled",
+        "peak",
+        "KiB to reach",
+        "disk B",
+        "live B",
+        "ratio",
+        "to reach",
+        "beside/entry B"
     );
     for bytes in BATCH_BYTES {
         // A process of its own: what the allocator keeps from one row would be in the next.
@@ -36,6 +47,12 @@ pub fn report() {
             .expect("this program runs");
         print!("{}", String::from_utf8_lossy(&row.stdout));
     }
+    println!(
+        "         memory: anonymous KiB more than before the spool was made; disk: blocks of everything in the spool directory;\n         \
+         live: compressed lines not yet delivered; beside: the difference, blocks and ballast too, by entries that wait. An\n         \
+         entry takes 56 bytes beside its lines, 95 if the request id has changed: 1.1 is within reach from 560, or 950, bytes of\n         \
+         compressed lines on, which are some 3, or 6, KB of lines"
+    );
 }
 
 /// What runs in a process of its own: `BYTES`.
@@ -45,12 +62,16 @@ pub fn subject(arguments: &[String]) {
         println!("{bytes:>8} | skipped: /proc/self/status cannot be read");
         return;
     };
-    let Footprint { created_kib, settled_kib, peak_kib, disk: (disk, live) } = footprint;
+    let Footprint { created_kib, settled_kib, peak_kib, disk } = footprint;
     let within = if peak_kib <= ANONYMOUS_KIB_MAX { "ok" } else { "MISSED" };
-    let times = ratio(disk, live);
+    let times = disk.ratio();
     println!(
-        "{bytes:>8} | {created_kib:>11} {settled_kib:>12} {peak_kib:>8} {within:>9} | {disk:>12} {live:>12} {times:>6.3} {}",
-        verdict(times, DISK_RATIO_MAX)
+        "{bytes:>8} | {created_kib:>7} {settled_kib:>7} {peak_kib:>7} {:<16} | {:>10} {:>10} {times:>6.3} {:<13} | {:>13.1}",
+        format!("<= {ANONYMOUS_KIB_MAX} {within}"),
+        disk.bytes,
+        disk.live_bytes,
+        format!("<= {DISK_RATIO_MAX} {}", verdict(times, DISK_RATIO_MAX)),
+        ratio(disk.bytes - disk.live_bytes, disk.entries)
     );
 }
 
@@ -58,8 +79,23 @@ struct Footprint {
     created_kib: u64,
     settled_kib: u64,
     peak_kib: u64,
-    /// Bytes in blocks and bytes of the objects that wait, when the two were furthest apart.
-    disk: (u64, u64),
+    disk: DiskUse,
+}
+
+/// What the disk holds and what of it is still needed, when the two were furthest apart.
+#[derive(Clone, Copy)]
+struct DiskUse {
+    bytes: u64,
+    live_bytes: u64,
+    entries: u64,
+}
+
+impl DiskUse {
+    const NONE: Self = Self { bytes: 0, live_bytes: 1, entries: 1 };
+
+    fn ratio(self) -> f64 {
+        ratio(self.bytes, self.live_bytes)
+    }
 }
 
 impl Footprint {
@@ -71,21 +107,22 @@ impl Footprint {
         let created_kib = grown_kib(before_kib);
         spool.settle_in();
         wait_for_manifest(&spool);
-        let mut footprint = Self { created_kib, settled_kib: grown_kib(before_kib), peak_kib: 0, disk: (0, 1) };
-        let (meta, mut raw, mut all, mut waiting) = (subject::meta(), 0, 0, Vec::new());
+        let mut footprint = Self { created_kib, settled_kib: grown_kib(before_kib), peak_kib: 0, disk: DiskUse::NONE };
+        let (mut raw, mut all, mut entries, mut waiting) = (0, 0, 0, Vec::new());
         for body in bodies.iter().cycle() {
-            subject::append(&mut spool, body, &meta);
+            subject::append(&mut spool, body);
             all += body.lines.len();
             raw += body.lines.len();
+            entries += 1;
             if raw < SEGMENT_RAW_BYTES {
                 continue;
             }
             raw = 0;
-            waiting.extend(subject::seal(&mut spool));
+            waiting.extend(subject::seal(&mut spool).map(|segment| (segment, std::mem::take(&mut entries))));
             footprint.peak_kib = footprint.peak_kib.max(grown_kib(before_kib));
             footprint.look_at_disk(root.path(), &waiting);
             if waiting.len() >= WAITING_MAX {
-                spool.remove(&waiting.remove(0).key()).expect("removed");
+                spool.remove(&waiting.remove(0).0.key()).expect("removed");
             }
             if all >= RAW_BYTES {
                 break;
@@ -94,11 +131,14 @@ impl Footprint {
         Some(footprint)
     }
 
-    fn look_at_disk(&mut self, root: &Path, waiting: &[SealedSegment]) {
-        let live = waiting.iter().map(|segment| segment.facts().object_bytes).sum();
-        let disk = process::disk_bytes(root);
-        if waiting.len() >= WAITING_MAX && ratio(disk, live) > ratio(self.disk.0, self.disk.1) {
-            self.disk = (disk, live);
+    fn look_at_disk(&mut self, root: &Path, waiting: &[(SealedSegment, u64)]) {
+        let now = DiskUse {
+            bytes: process::disk_bytes(root),
+            live_bytes: waiting.iter().map(|(segment, _)| segment.facts().object_bytes).sum(),
+            entries: waiting.iter().map(|(_, entries)| entries).sum(),
+        };
+        if waiting.len() >= WAITING_MAX && now.ratio() > self.disk.ratio() {
+            self.disk = now;
         }
     }
 }

@@ -2,6 +2,7 @@
 //! seed gives the same lines.
 
 use fastrand::Rng;
+use spool::Meta;
 
 const LEVELS: [&str; 6] = ["INFO", "INFO", "INFO", "DEBUG", "WARN", "ERROR"];
 const MESSAGES: [&str; 6] = [
@@ -18,6 +19,8 @@ const ROUTES: [&str; 4] = ["/v1/orders", "/v1/orders/{id}/items", "/v1/customers
 pub struct Body {
     pub lines: Vec<u8>,
     pub records: u32,
+    /// The request id in force behind it, as the extension tells it: it changes with every invocation.
+    pub meta: Meta,
 }
 
 /// So many bodies of about so many bytes.
@@ -38,12 +41,13 @@ struct Lines {
 
 impl Lines {
     fn body(&mut self, bytes: usize) -> Body {
-        let mut body = Body { lines: Vec::with_capacity(bytes + 1_024), records: 0 };
+        let mut body = Body { lines: Vec::with_capacity(bytes + 1_024), records: 0, meta: Meta::default() };
         while body.lines.len() + 150 < bytes {
             let line = self.line();
             body.lines.extend_from_slice(line.as_bytes());
             body.records += 1;
         }
+        body.meta.request_id = Some(self.request.clone());
         body
     }
 

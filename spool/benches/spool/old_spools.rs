@@ -26,13 +26,13 @@ pub fn report() {
 
 /// Appends so many raw bytes, sealing at the usual size.
 fn fill(root: &Path, bodies: &[Body], raw_bytes: usize) -> (spool::Spool, Vec<SealedSegment>) {
-    let (mut spool, meta, mut sealed) = (subject::create(root), subject::meta(), Vec::new());
+    let (mut spool, mut sealed) = (subject::create(root), Vec::new());
     let (mut all, mut raw) = (0, 0);
     for body in bodies.iter().cycle() {
         if all >= raw_bytes {
             break;
         }
-        subject::append(&mut spool, body, &meta);
+        subject::append(&mut spool, body);
         all += body.lines.len();
         raw += body.lines.len();
         if raw >= SEGMENT_RAW_BYTES {
@@ -62,6 +62,10 @@ fn fill_plain(root: &Path, bodies: &[Body], raw_bytes: usize) -> Vec<PathBuf> {
     sealed
 }
 
+fn bytes(bytes: u64) -> usize {
+    usize::try_from(bytes).expect("fits into memory")
+}
+
 fn timed(work: impl FnOnce()) -> Duration {
     let began = Instant::now();
     work();
@@ -69,8 +73,13 @@ fn timed(work: impl FnOnce()) -> Duration {
 }
 
 fn adoption(bodies: &[Body]) {
-    heading("adopt (beside reading the plain files whole), medians");
-    println!("{:>8} | {:>9} {:>10} | {:>9} | {:>10}", "raw MB", "ms", "raw MB/s", "read ms", "stored B");
+    heading(
+        "5. Adopt a spool of 32 KiB batches, beside reading the plain files to their end (seed 5; medians of 7, by turns)",
+    );
+    println!(
+        "{:>8} {:>10} | {:>8} {:>8} | {:>8} {:>8} | {:>6}",
+        "lines MB", "stored B", "adopt ms", "MB/s", "plain ms", "MB/s", "ratio"
+    );
     for megabytes in [0, 10, 100] {
         let (root, plain_root) = (tempfile::tempdir().expect("tempdir"), tempfile::tempdir().expect("tempdir"));
         drop(fill(root.path(), bodies, megabytes * MEGABYTE));
@@ -81,15 +90,20 @@ fn adoption(bodies: &[Body]) {
             adopted.push(timed(|| drop(subject::adopt(root.path()))));
             read.push(timed(|| plain.iter().for_each(|path| drain(path))));
         }
-        let took = median(&mut adopted);
-        let stored: u64 = plain.iter().map(|path| fs::metadata(path).map_or(0, |metadata| metadata.len())).sum();
+        let (took, plain_took) = (median(&mut adopted), median(&mut read));
+        let stored = plain.iter().map(|path| fs::metadata(path).map_or(0, |metadata| metadata.len())).sum();
         println!(
-            "{megabytes:>8} | {:>9} {:>10} | {:>9} | {stored:>10}",
+            "{megabytes:>8} {stored:>10} | {:>8} {:>8} | {:>8} {:>8} | {:>6.2}",
             millis(took),
-            megabytes_per_second(megabytes * MEGABYTE, took),
-            millis(median(&mut read)),
+            megabytes_per_second(bytes(stored), took),
+            millis(plain_took),
+            megabytes_per_second(bytes(stored), plain_took),
+            quotient(took, plain_took)
         );
     }
+    println!(
+        "         MB/s of stored bytes; an adopter opens the files, reads and verifies every entry twice, and computes the digests"
+    );
 }
 
 fn drain(path: &Path) {
@@ -98,7 +112,8 @@ fn drain(path: &Path) {
 }
 
 fn reading(bodies: &[Body]) {
-    heading("read back one segment of 10 MiB raw, medians by turns");
+    heading("6. Read back, remove, seal (seed 5; medians, by turns)");
+    println!("{:<36} | {:>8} {:>8} | {:>8} {:>8} | {:>6}", "", "spool ms", "MB/s", "plain ms", "MB/s", "ratio");
     let (root, plain_root) = (tempfile::tempdir().expect("tempdir"), tempfile::tempdir().expect("tempdir"));
     let (_spool, sealed) = fill(root.path(), bodies, SEGMENT_RAW_BYTES);
     let plain = fill_plain(plain_root.path(), bodies, SEGMENT_RAW_BYTES);
@@ -107,20 +122,20 @@ fn reading(bodies: &[Body]) {
         ours.push(timed(|| sealed[0].chunks().for_each(|chunk| drop(chunk.expect("intact")))));
         theirs.push(timed(|| drain(&plain[0])));
     }
-    let bytes = usize::try_from(sealed[0].facts().object_bytes).expect("small");
+    let stored = bytes(sealed[0].facts().object_bytes);
     let (ours, theirs) = (median(&mut ours), median(&mut theirs));
     println!(
-        "spool {} ms ({} MB/s stored), plain {} ms ({} MB/s): {:.2} x; ours verifies every payload",
+        "{:<36} | {:>8} {:>8} | {:>8} {:>8} | {:>6.2}  (the spool verifies every payload)",
+        "read back 10 MiB of lines",
         millis(ours),
-        megabytes_per_second(bytes, ours),
+        megabytes_per_second(stored, ours),
         millis(theirs),
-        megabytes_per_second(bytes, theirs),
+        megabytes_per_second(stored, theirs),
         quotient(ours, theirs)
     );
 }
 
 fn removal(bodies: &[Body]) {
-    heading("remove segments of 10 MiB raw, seal ones of 32 KiB; medians by turns");
     let (root, plain_root) = (tempfile::tempdir().expect("tempdir"), tempfile::tempdir().expect("tempdir"));
     let (mut spool, sealed) = fill(root.path(), bodies, ROUNDS * SEGMENT_RAW_BYTES);
     let plain = fill_plain(plain_root.path(), bodies, ROUNDS * SEGMENT_RAW_BYTES);
@@ -134,17 +149,20 @@ fn removal(bodies: &[Body]) {
         }));
         theirs.push(timed(|| Plain::remove(path)));
     }
-    let meta = subject::meta();
     let (mut seals, mut plain_seals) = (Vec::new(), Vec::new());
     let mut files = Plain::create(tempfile::tempdir_in(plain_root.path()).expect("tempdir").keep().as_path());
     for body in bodies.iter().take(200) {
-        subject::append(&mut spool, body, &meta);
+        subject::append(&mut spool, body);
         files.append(&body.lines);
         seals.push(timed(|| drop(subject::seal(&mut spool))));
         plain_seals.push(timed(|| drop(files.seal())));
     }
-    let (ours, theirs) = (median(&mut ours), median(&mut theirs));
-    println!("remove: spool {} ms, plain {} ms: {:.2} x", millis(ours), millis(theirs), quotient(ours, theirs));
-    let (ours, theirs) = (median(&mut seals), median(&mut plain_seals));
-    println!("seal:   spool {} ms, plain {} ms: {:.2} x", millis(ours), millis(theirs), quotient(ours, theirs));
+    row("remove a segment of 10 MiB of lines", &mut ours, &mut theirs);
+    row("seal a segment of one batch", &mut seals, &mut plain_seals);
+}
+
+fn row(what: &str, ours: &mut [Duration], theirs: &mut [Duration]) {
+    let (ours, theirs) = (median(ours), median(theirs));
+    let times = quotient(ours, theirs);
+    println!("{what:<36} | {:>8} {:>8} | {:>8} {:>8} | {times:>6.2}", millis(ours), "", millis(theirs), "");
 }

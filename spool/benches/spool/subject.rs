@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use spool::{
-    Adopted, Batch, Compression, Identity, Labeler, Meta, SealReason, SealedSegment, SegmentFacts, Spool, SpoolConfig,
+    Adopted, Batch, Compression, Identity, Labeler, SealReason, SealedSegment, SegmentFacts, Spool, SpoolConfig,
     SpoolEvent, SpoolId, SpoolLimits, find_orphans,
 };
 
@@ -34,19 +34,14 @@ pub fn create(root: &Path) -> Spool {
     Spool::create(config, Identity { id: id(1), salt_seed: 1 }, NOW_MS).expect("created")
 }
 
-/// The meta of a batch: the request id in force.
-pub fn meta() -> Meta {
-    Meta { request_id: Some("79b4f56e-95b1-4643-9700-2807f4e68189".into()), ..Meta::default() }
-}
-
-pub fn append(spool: &mut Spool, body: &Body, meta: &Meta) {
+pub fn append(spool: &mut Spool, body: &Body) {
     let batch = Batch {
         lines: &body.lines,
         records: body.records,
         first_line_ms: Some(NOW_MS),
         body_bytes: u32::try_from(body.lines.len()).expect("a body is small"),
         body_hash: 1,
-        meta,
+        meta: &body.meta,
         end: false,
     };
     spool.append(&batch, NOW_MS).expect("appended");

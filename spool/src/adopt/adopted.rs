@@ -4,26 +4,51 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 
+use super::drain::{AdoptedFile, LastState};
 use super::timeline::Findings;
 use crate::codec::Codec;
+use crate::format::tombstone::Tombstone;
 use crate::id::{SegmentId, Seqno, SpoolId};
 use crate::loss::Losses;
 use crate::segment::sealed::{DroppedRange, SealedSegment, SegmentKey};
-use crate::storage::disk::{DirLock, SpoolDir};
+use crate::storage::disk::{DirLock, Disk, SpoolDir};
+use crate::storage::{Covered, Storage};
 
 /// What adoption found in an orphan, for a log line.
 #[derive(Debug, Default)]
 pub struct AdoptionReport {
-    /// Records that are intact.
+    /// Files that could be read.
+    pub files: usize,
+    /// Rows of its manifest; none if there is no manifest, or it could not be read in time.
+    pub rows: usize,
+    /// Records that are intact and not delivered.
     pub records: u64,
     /// Objects that they make.
     pub objects: usize,
-    /// Bytes at the ends of files that a kill had torn; they were never acknowledged.
+    /// Repaired: bytes at the ends of files that a kill had torn; they were never acknowledged.
     pub torn_bytes: u64,
+    /// Repaired: damaged bytes that were stepped over to the next valid header.
+    pub skipped_bytes: u64,
     /// Lost ranges, those that the spool itself had declared included.
     pub lost: Vec<DroppedRange>,
     /// Files that could not be read, and why.
     pub unreadable: Vec<(SegmentId, String)>,
+    /// Files that have a row and are not there, but for those that were delivered.
+    pub missing: Vec<SegmentId>,
+    /// The newest file cannot be read or is missing: nobody knows how many numbers were given.
+    pub unknown_tail: bool,
+}
+
+impl AdoptionReport {
+    /// Records that are lost, or may be.
+    pub fn lost_records(&self) -> u64 {
+        self.lost.iter().map(DroppedRange::records).fold(0, u64::saturating_add)
+    }
+
+    /// Bytes of their lines, as far as is known.
+    pub fn lost_bytes(&self) -> u64 {
+        self.lost.iter().map(|range| range.raw_bytes).fold(0, u64::saturating_add)
+    }
 }
 
 /// The end of a stream that its own process could not write.
@@ -35,6 +60,8 @@ pub struct StreamEnd {
     pub seq: Seqno,
     /// What was lost, by cause.
     pub losses: Losses,
+    /// The newest file could not be read: there may have been records behind this number.
+    pub unknown_tail: bool,
     /// How its objects are compressed.
     pub codec: Codec,
     /// How its lines are written.
@@ -43,39 +70,55 @@ pub struct StreamEnd {
 
 /// An orphan that is being drained.
 pub struct Adopted {
-    id: SpoolId,
+    pub(super) id: SpoolId,
     /// `None` for a spool that lived in memory.
-    place: Option<(SpoolDir, DirLock)>,
-    segments: Vec<SealedSegment>,
-    dropped: Vec<DroppedRange>,
-    /// Objects of each file that are not delivered yet.
-    outstanding: BTreeMap<SegmentId, usize>,
-    last_file: Option<SegmentId>,
-    end: Option<StreamEnd>,
-    report: AdoptionReport,
+    pub(super) place: Option<Disk>,
+    pub(super) segments: Vec<SealedSegment>,
+    pub(super) dropped: Vec<DroppedRange>,
+    pub(super) files: BTreeMap<SegmentId, AdoptedFile>,
+    /// From this file on, nothing is removed before the end is delivered: it says where the stream ends.
+    pub(super) last_file: Option<SegmentId>,
+    /// The newest name that was ever used.
+    pub(super) last_name: Option<SegmentId>,
+    pub(super) last_state: Option<LastState>,
+    /// Only the manifest knows of some of it: it stays to the end, and all files with it.
+    pub(super) needs_manifest: bool,
+    has_removed_manifest: bool,
+    /// From this file on, nothing is removed before the end is delivered: it is the evidence of a loss.
+    pub(super) evidence_from: Option<SegmentId>,
+    pub(super) covered: Covered,
+    /// Tombstones that were made since adoption and that nobody has been told of.
+    pub(super) untold: BTreeMap<SegmentId, Tombstone>,
+    /// The end of the stream; `None` if it gave no number.
+    pub(super) end: Option<StreamEnd>,
+    /// Its own process has written the end.
+    pub(super) has_ended: bool,
+    pub(super) report: AdoptionReport,
 }
 
 impl Adopted {
     pub(super) fn new(
         id: SpoolId,
         place: Option<(SpoolDir, DirLock)>,
-        last_file: Option<SegmentId>,
+        last_name: Option<SegmentId>,
         findings: Findings,
     ) -> Self {
-        let mut outstanding: BTreeMap<SegmentId, usize> =
-            findings.empty.into_iter().map(|segment| (segment, 0)).collect();
-        let keys = findings.segments.iter().map(SealedSegment::key);
-        for key in keys.chain(findings.dropped.iter().map(DroppedRange::key)) {
-            *outstanding.entry(key.segment).or_default() += 1;
-        }
         let mut adopted = Self {
             id,
-            place,
+            place: place.map(|(dir, lock)| Disk::new(dir, lock)),
             segments: findings.segments,
             dropped: findings.dropped,
-            outstanding,
-            last_file,
+            files: findings.files,
+            last_file: findings.last_file.or(last_name),
+            last_name,
+            last_state: findings.last_state,
+            evidence_from: findings.evidence_from,
+            covered: Covered::default(),
+            untold: BTreeMap::new(),
+            needs_manifest: findings.needs_manifest,
+            has_removed_manifest: false,
             end: findings.end,
+            has_ended: findings.has_ended,
             report: findings.report,
         };
         // A file that cannot be removed now goes with the directory.
@@ -103,41 +146,86 @@ impl Adopted {
         &self.report
     }
 
+    /// Bytes that it takes on disk.
+    pub fn disk_bytes(&self) -> u64 {
+        if self.place.is_some() { self.files.values().map(|file| file.disk_bytes).sum() } else { 0 }
+    }
+
+    /// How many declared losses wait to be told.
+    pub(crate) fn tombstones(&self) -> usize {
+        self.files.values().filter(|file| file.is_tombstone).count()
+    }
+
+    /// Whether this is still to be delivered.
+    pub(crate) fn waits(&self, key: &SegmentKey) -> bool {
+        self.files.get(&key.segment).is_some_and(|file| file.waits(key.first))
+    }
+
+    /// Notes that an upload was begun: the segment does not give way until it has ended.
+    pub(crate) fn attempt_begun(&mut self, key: &SegmentKey) {
+        self.untold.remove(&key.segment);
+        if let Some(file) = self.files.get_mut(&key.segment) {
+            file.attempt_begun(key.first);
+        }
+    }
+
+    /// Notes that an upload has ended without success.
+    pub(crate) fn attempt_failed(&mut self, key: &SegmentKey) {
+        if let Some(file) = self.files.get_mut(&key.segment) {
+            file.attempt_failed(key.first);
+        }
+    }
+
     /// Notes that an object is delivered, and removes files that are delivered whole, the oldest first.
     pub fn delivered(&mut self, key: &SegmentKey) -> io::Result<()> {
-        let Some(left) = self.outstanding.get_mut(&key.segment) else { return Ok(()) };
-        *left = left.saturating_sub(1);
+        let Some(file) = self.files.get_mut(&key.segment) else { return Ok(()) };
+        file.delivered(key.first);
         self.remove_delivered()
     }
 
-    /// Removes delivered files in order, but for the last one: it tells where the stream ends and goes with the directory.
+    /// Removes delivered files in order, but for the last one, which tells where the stream ends, and for those that tell of
+    /// a loss: they go with the directory.
     fn remove_delivered(&mut self) -> io::Result<()> {
-        let mut result = Ok(());
-        while let Some(oldest) = self.outstanding.first_entry().filter(|oldest| *oldest.get() == 0) {
-            if self.last_file == Some(*oldest.key()) {
+        while let Some((segment, _)) = self.files.first_key_value().filter(|(_, file)| file.is_delivered()) {
+            let segment = *segment;
+            let is_evidence = self.needs_manifest || self.evidence_from.is_some_and(|from| from <= segment);
+            if is_evidence || self.last_file == Some(segment) {
                 break;
             }
-            let segment = oldest.remove_entry().0;
-            if let Some((dir, _)) = &self.place {
-                result = result.and(dir.remove_segment(segment));
+            self.remove_manifest()?;
+            if let Some(disk) = &self.place {
+                // Those behind it wait for it: a gap would look like a loss.
+                self.covered.remove_all(disk)?;
+                disk.remove_segment(segment)?;
             }
+            self.files.remove(&segment);
         }
-        result
+        Ok(())
+    }
+
+    /// The manifest goes before the first file does: nobody writes its rows any more, and to the next adopter a file that was
+    /// removed would look like one that has vanished.
+    pub(super) fn remove_manifest(&mut self) -> io::Result<()> {
+        if let Some(disk) = self.place.as_ref().filter(|_| !self.has_removed_manifest) {
+            disk.dir().remove_manifest()?;
+        }
+        self.has_removed_manifest = true;
+        Ok(())
     }
 
     /// Whether every object is delivered. What is left is the [end](Self::end), then [`finish`](Self::finish).
     pub fn is_drained(&self) -> bool {
-        self.outstanding.values().all(|left| *left == 0)
+        self.files.values().all(AdoptedFile::is_delivered)
     }
 
     /// The end to deliver before [`finish`](Self::finish); `None` if the life ended in order or gave no number.
     pub fn end(&self) -> Option<&StreamEnd> {
-        self.end.as_ref()
+        self.end.as_ref().filter(|_| !self.has_ended)
     }
 
     /// Removes the directory. Called when everything is delivered: what could not be read has been declared lost.
     pub fn finish(self) -> io::Result<()> {
-        self.place.map_or(Ok(()), |(dir, _)| dir.remove())
+        self.place.map_or(Ok(()), |disk| disk.remove_all())
     }
 }
 

@@ -7,6 +7,10 @@
 //! * Every hole between known ranges is declared, whether or not there is a manifest.
 
 mod adopted;
+mod drain;
+mod give_way;
+mod hints;
+mod lost;
 mod orphan;
 mod timeline;
 
@@ -17,40 +21,65 @@ pub use adopted::{Adopted, AdoptionReport, StreamEnd};
 pub use orphan::{Orphan, UnknownVersion};
 
 use crate::id::SpoolId;
-use crate::storage::disk::{DESCRIPTORS_MAX, Listing, list_spools};
+use crate::storage::disk::{DESCRIPTORS_MAX, Listing, SET_ASIDE, SpoolDir, list_spools};
 
 /// What was found below a root.
 #[derive(Debug, Default)]
 pub struct Found {
     /// Spools to adopt, oldest first.
     pub orphans: Vec<Orphan>,
+    /// Spools of which only declared losses are left, oldest first. They are adopted like any other, and have no limit: their
+    /// tombstones have one.
+    pub set_aside: Vec<Orphan>,
     /// Spools of living processes.
     pub alive: Vec<SpoolId>,
     /// Spools that could not be opened, and why. They are left alone.
     pub unreadable: Vec<(SpoolId, io::Error)>,
 }
 
+impl Found {
+    fn open(&mut self, id: SpoolId, dir: SpoolDir, descriptors: &mut usize) -> Option<Orphan> {
+        match Orphan::open(id, dir) {
+            Ok(Some(orphan)) => {
+                *descriptors += orphan.files.len();
+                if *descriptors > DESCRIPTORS_MAX {
+                    // Each may hold as many as a living spool, but not all of them together: files are found by their names.
+                    orphan.files.iter().for_each(|(_, file)| file.release());
+                }
+                return Some(orphan);
+            }
+            Ok(None) => self.alive.push(id),
+            // Removed while we looked.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => self.unreadable.push((id, error)),
+        }
+        None
+    }
+
+    /// Takes out the oldest orphans that are more than `orphans_max`: they have to [give up](Adopted::give_up) what they
+    /// hold.
+    pub fn take_excess(&mut self, orphans_max: usize) -> Vec<Orphan> {
+        let excess = self.orphans.len().saturating_sub(orphans_max);
+        self.orphans.drain(..excess).collect()
+    }
+}
+
 /// Finds the spools below `root` whose process is gone, except `own`, and takes their locks. Directories that a kill
 /// left half made are removed.
 pub fn find_orphans(root: &Path, own: SpoolId) -> io::Result<Found> {
     let mut found = Found::default();
+    let Listing { spools, mut unpublished } = list_spools(root)?;
     let mut descriptors = 0;
-    let Listing { spools, unpublished } = list_spools(root)?;
-    for (id, dir) in spools {
-        if id == own {
-            continue;
-        }
-        match Orphan::open(id, dir) {
-            Ok(Some(orphan)) => {
-                descriptors += orphan.files.len();
-                if descriptors > DESCRIPTORS_MAX {
-                    // Each may hold as many as a living spool, but not all of them together: files are found by their names.
-                    orphan.files.iter().for_each(|(_, file)| file.release());
-                }
-                found.orphans.push(orphan);
-            }
-            Ok(None) => found.alive.push(id),
-            Err(error) => found.unreadable.push((id, error)),
+    for (id, dir) in spools.into_iter().filter(|(id, _)| *id != own) {
+        let orphan = found.open(id, dir, &mut descriptors);
+        found.orphans.extend(orphan);
+    }
+    // Most often there is none.
+    if let Ok(set_aside) = list_spools(&root.join(SET_ASIDE)) {
+        unpublished.extend(set_aside.unpublished);
+        for (id, dir) in set_aside.spools {
+            let orphan = found.open(id, dir, &mut descriptors);
+            found.set_aside.extend(orphan);
         }
     }
     for dir in unpublished {
@@ -61,3 +90,6 @@ pub fn find_orphans(root: &Path, own: SpoolId) -> io::Result<Found> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,12 +11,14 @@ use super::timeline::Timeline;
 use crate::format::entry::EntryKind;
 use crate::format::segment_header::{ENTRIES_AT, HeaderError};
 use crate::id::{SegmentId, SpoolId};
-use crate::manifest::{Closing, read_rows};
-use crate::segment::file::SegmentFile;
+use crate::kept::StandIns;
+use crate::manifest::{Closing, Rows, read_rows};
+use crate::segment::file::{DiskFile, SegmentFile};
 use crate::segment::scan::{ScanError, read_header};
 use crate::segment::walk::{Step, Walker};
 use crate::spool::Labeler;
 use crate::storage::disk::{DirLock, SpoolDir};
+use crate::storage::memory::MemoryFile;
 
 /// How long an orphan's manifest may take: it is a hint.
 const MANIFEST_LIMIT: Duration = Duration::from_secs(2);
@@ -25,12 +27,15 @@ const COPY_BYTES: usize = 64 * 1024;
 
 /// A spool without a process. Its lock is ours.
 pub struct Orphan {
+    /// The manifest of a spool that this process rolled away from: its thread may still be at work in the directory. Let go of
+    /// before the lock.
+    manifest: Closing,
     id: SpoolId,
     /// `None` for a spool that lived in memory.
     place: Option<(SpoolDir, DirLock)>,
     pub(super) files: Vec<(SegmentId, Arc<dyn SegmentFile>)>,
-    /// The manifest of a spool that this process rolled away from: its thread may still be at work in the directory.
-    manifest: Closing,
+    /// What is told of files that turn out to be gone, as far as the process that wrote them is this one.
+    stand_ins: StandIns,
 }
 
 /// The orphan was written by a later version of the format. It is left alone.
@@ -47,7 +52,7 @@ impl Orphan {
     pub(super) fn open(id: SpoolId, dir: SpoolDir) -> io::Result<Option<Self>> {
         let Some(lock) = dir.try_lock()? else { return Ok(None) };
         let files = dir.open_segments()?.into_iter().map(|(segment, file)| (segment, Arc::new(file) as _)).collect();
-        Ok(Some(Self { id, place: Some((dir, lock)), files, manifest: Closing::default() }))
+        Ok(Some(Self { id, place: Some((dir, lock)), files, stand_ins: StandIns::new(), manifest: Closing::default() }))
     }
 
     /// A spool that this process rolled away from, with the descriptors that it still had.
@@ -66,7 +71,12 @@ impl Orphan {
             }
         }
         files.sort_unstable_by_key(|(segment, _)| *segment);
-        Self { id, place, files, manifest: Closing::default() }
+        Self { id, place, files, stand_ins: StandIns::new(), manifest: Closing::default() }
+    }
+
+    /// With what its process knows of its files.
+    pub(crate) fn with_stand_ins(self, stand_ins: StandIns) -> Self {
+        Self { stand_ins, ..self }
     }
 
     /// With the manifest that its process had opened.
@@ -89,30 +99,54 @@ impl Orphan {
     /// so that it survives this process. Returns whether there was anything to do.
     ///
     /// After an error the descriptors still serve: everything can be delivered as long as the process lives.
-    pub fn rescue(&mut self, root: &Path) -> io::Result<bool> {
-        let Some((dir, _)) = &self.place else { return Ok(false) };
-        if self.files.iter().all(|(segment, file)| dir.holds(*segment, file.as_ref())) {
+    pub fn rescue(&mut self) -> io::Result<bool> {
+        let Some((dir, lock)) = &self.place else { return Ok(false) };
+        let has_names = self.files.iter().all(|(segment, file)| dir.holds(*segment, file.as_ref()));
+        if has_names && dir.holds_lock(lock) {
             return Ok(false);
         }
-        let copy = SpoolDir::make_unpublished(root, self.id)?;
-        let copied = copy_files(&copy, &self.files);
-        let (lock, files) = copied.inspect_err(|_| drop(copy.remove()))?;
-        // A thread that still makes files there would keep the directory from being removed.
-        self.manifest.wait(MANIFEST_LIMIT);
-        dir.remove()?;
-        self.place = Some((copy.publish(root, self.id)?, lock));
+        let root = dir.root();
+        // An earlier attempt may have left something.
+        SpoolDir::unpublished(&root, self.id).remove()?;
+        let copy = SpoolDir::make_unpublished(&root, self.id)?;
+        let (dir, lock, files) = self.copy_to(&copy).inspect_err(|_| drop(copy.remove()))?;
+        self.place = Some((dir, lock));
         self.files = files;
         Ok(true)
     }
 
-    /// Reads all its files and computes what is to be delivered.
-    pub fn adopt(mut self, label: &Labeler) -> Result<Adopted, UnknownVersion> {
+    #[expect(clippy::type_complexity, reason = "a directory, its lock and the files in it, used once")]
+    fn copy_to(&mut self, copy: &SpoolDir) -> io::Result<(SpoolDir, DirLock, Vec<(SegmentId, Arc<dyn SegmentFile>)>)> {
+        let lock = copy.try_lock()?.ok_or(io::ErrorKind::WouldBlock)?;
+        let mut files: Vec<(SegmentId, Arc<dyn SegmentFile>)> = Vec::new();
+        for (segment, file) in &self.files {
+            let Some(copied) = copy_file(copy, *segment, file.as_ref(), self.stand_ins.get(segment))? else { continue };
+            if file.is_released() {
+                copied.release();
+            }
+            files.push((*segment, Arc::new(copied)));
+        }
+        // A thread that still makes files in the old directory would go on in the new one.
         self.manifest.wait(MANIFEST_LIMIT);
-        let manifest = self.place.as_ref().map(|(dir, _)| dir.manifest());
-        let rows = manifest.and_then(|path| read_rows(&path, MANIFEST_LIMIT)).unwrap_or_default();
+        Ok((copy.publish_over()?, lock, files))
+    }
+
+    /// Reads all its files and computes what is to be delivered.
+    pub fn adopt(self, label: &Labeler) -> Result<Adopted, UnknownVersion> {
+        self.adopt_with(label, |manifest| read_rows(manifest, MANIFEST_LIMIT))
+    }
+
+    /// The same with a reader of the manifest that may do what it likes.
+    pub(crate) fn adopt_with(
+        mut self,
+        label: &Labeler,
+        rows: impl FnOnce(&Path) -> Option<Rows>,
+    ) -> Result<Adopted, UnknownVersion> {
+        self.manifest.wait(MANIFEST_LIMIT);
+        let rows = self.place.as_ref().and_then(|(dir, _)| rows(&dir.manifest())).unwrap_or_default();
         let mut timeline = Timeline::new(self.id, self.place.is_none());
         for (segment, file) in &self.files {
-            match timeline.read(*segment, file) {
+            match self.read_into(&mut timeline, *segment, file) {
                 Ok(()) => {}
                 Err(ScanError::Header(HeaderError::UnknownVersion(version))) => {
                     return Err(UnknownVersion { spool: self.id, version });
@@ -121,11 +155,27 @@ impl Orphan {
                 Err(ScanError::Header(HeaderError::NotASegment)) if is_unfinished(file.as_ref()) => {
                     timeline.unfinished(*segment);
                 }
+                Err(error) if error.is_missing() => timeline.missing(*segment, error.to_string()),
                 Err(error) => timeline.unreadable(*segment, error.to_string()),
             }
         }
-        let last_file = self.files.last().map(|(segment, _)| *segment);
-        Ok(Adopted::new(self.id, self.place, last_file, timeline.finish(&rows, label)))
+        let last_name = self.files.last().map(|(segment, _)| *segment);
+        Ok(Adopted::new(self.id, self.place, last_name, timeline.finish(&rows, label)))
+    }
+
+    fn read_into(
+        &self,
+        timeline: &mut Timeline,
+        segment: SegmentId,
+        file: &Arc<dyn SegmentFile>,
+    ) -> Result<(), ScanError> {
+        match (timeline.read(segment, file), self.stand_ins.get(&segment)) {
+            (Err(error), Some(bytes)) if error.is_missing() => {
+                let stand_in: Arc<dyn SegmentFile> = Arc::new(MemoryFile::holding(bytes.clone()));
+                timeline.read(segment, &stand_in)
+            }
+            (read, _) => read,
+        }
     }
 }
 
@@ -133,28 +183,28 @@ fn is_unfinished(file: &dyn SegmentFile) -> bool {
     file.length().is_ok_and(|length| length < ENTRIES_AT)
 }
 
-/// Copies files into a directory that is being made; a descriptor that cannot be read any more is left out, and the gap
-/// will be declared.
-#[expect(clippy::type_complexity, reason = "a lock and the files under it, used once")]
-fn copy_files(
+/// Copies a file into a directory that is being made. One that is gone is replaced by what stands in for it, or left out:
+/// then the gap will be declared.
+fn copy_file(
     dir: &SpoolDir,
-    files: &[(SegmentId, Arc<dyn SegmentFile>)],
-) -> io::Result<(DirLock, Vec<(SegmentId, Arc<dyn SegmentFile>)>)> {
-    let lock = dir.try_lock()?.ok_or(io::ErrorKind::WouldBlock)?;
-    let mut copies: Vec<(SegmentId, Arc<dyn SegmentFile>)> = Vec::new();
-    for (segment, file) in files {
-        let copy = dir.create_segment(*segment)?;
-        if file.length().is_ok() {
-            copy_file(file.as_ref(), &copy)?;
-            copies.push((*segment, Arc::new(copy)));
-        } else {
-            dir.remove_segment(*segment)?;
+    segment: SegmentId,
+    from: &dyn SegmentFile,
+    stand_in: Option<&Vec<u8>>,
+) -> io::Result<Option<DiskFile>> {
+    let copy = dir.create_segment(segment)?;
+    match (copy_bytes(from, &copy), stand_in) {
+        (Ok(()), _) => Ok(Some(copy)),
+        (Err(error), Some(bytes)) if error.kind() == io::ErrorKind::NotFound => {
+            copy.truncate(0)?;
+            copy.write_all_at(bytes, 0)?;
+            Ok(Some(copy))
         }
+        (Err(error), None) if error.kind() == io::ErrorKind::NotFound => dir.remove_segment(segment).map(|()| None),
+        (Err(error), _) => Err(error),
     }
-    Ok((lock, copies))
 }
 
-fn copy_file(from: &dyn SegmentFile, to: &dyn SegmentFile) -> io::Result<()> {
+fn copy_bytes(from: &dyn SegmentFile, to: &dyn SegmentFile) -> io::Result<()> {
     let (mut buffer, mut at) = (vec![0; COPY_BYTES], 0);
     loop {
         let read = from.read_at(&mut buffer, at)?;

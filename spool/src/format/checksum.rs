@@ -19,6 +19,20 @@ pub(crate) fn crc32c(parts: &[&[u8]]) -> u32 {
 }
 
 impl Salt {
+    /// The salt of the n-th segment: one step of SplitMix64 (Steele, Lea, Flood 2014), whose output function is a bijection,
+    /// so two segments of a spool never share one.
+    pub(crate) fn nth(seed: u64, n: u64) -> Self {
+        let mut z = seed.wrapping_add(n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Self(z ^ (z >> 31))
+    }
+
+    /// For a segment that is added to a spool whose seed is not known any more.
+    pub(crate) fn successor(self) -> Self {
+        Self::nth(self.0, 0)
+    }
+
     /// CRC-32C over the salt (8 bytes, little-endian) and then the parts in order.
     pub(crate) fn crc32c(self, parts: &[&[u8]]) -> u32 {
         let mut digest = self.digest();

@@ -18,9 +18,10 @@ const TAG_PLATFORM_DROPS: u8 = 6;
 /// The meta of an entry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Meta {
-    /// The request id in force *after* this entry; the text belongs to the caller.
+    /// The request id in force *after* this entry; the text belongs to the caller. `None`: nothing new, what was in force
+    /// stays. An empty text: none is in force any more.
     pub request_id: Option<String>,
-    /// The tenant in force after this entry.
+    /// The tenant in force after this entry, by the same rule.
     pub tenant: Option<String>,
     /// Of a `fragment`: its name, unique in the spool.
     pub fragment: Option<u64>,
@@ -32,10 +33,33 @@ pub struct Meta {
     pub platform_drops: Option<(u64, u64)>,
 }
 
+/// What the entries of a segment have told so far and a reader carries on: an entry need not tell it again.
+#[derive(Debug, Default)]
+pub(crate) struct InForce {
+    request_id: Option<String>,
+    tenant: Option<String>,
+}
+
+impl InForce {
+    /// Takes note of what an entry has told.
+    pub(crate) fn note(&mut self, meta: &Meta) {
+        for (in_force, told) in [(&mut self.request_id, &meta.request_id), (&mut self.tenant, &meta.tenant)] {
+            if told.is_some() {
+                in_force.clone_from(told);
+            }
+        }
+    }
+}
+
 impl Meta {
-    /// Appends the stored form. Values that would not fit into [`META_BYTES_MAX`] are left out: none of them is worth
-    /// losing a record for.
+    /// Appends the whole of it in its stored form.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_news(&InForce::default(), out);
+    }
+
+    /// Appends the stored form without what is in force already: a request id in every entry would take as much as some
+    /// lines. Values that would not fit into [`META_BYTES_MAX`] are left out: none of them is worth losing a record for.
+    pub(crate) fn encode_news(&self, in_force: &InForce, out: &mut Vec<u8>) {
         let start = out.len();
         let mut put = |tag: u8, value: &[u8]| {
             let Ok(length) = u16::try_from(value.len()) else { return };
@@ -58,10 +82,14 @@ impl Meta {
         if let Some(fragment) = self.resolves {
             put(TAG_RESOLVES, &fragment.to_le_bytes());
         }
-        if let Some(request_id) = &self.request_id {
+        if let Some(request_id) = &self.request_id
+            && self.request_id != in_force.request_id
+        {
             put(TAG_REQUEST_ID, request_id.as_bytes());
         }
-        if let Some(tenant) = &self.tenant {
+        if let Some(tenant) = &self.tenant
+            && self.tenant != in_force.tenant
+        {
             put(TAG_TENANT, tenant.as_bytes());
         }
     }
@@ -120,6 +148,32 @@ mod tests {
     fn meta_reads_back_as_written() {
         for meta in [full(), Meta::default()] {
             assert_eq!(Meta::decode(&encoded(&meta)), meta);
+        }
+    }
+
+    #[test]
+    fn what_is_in_force_is_told_once_and_again_when_it_changes() {
+        let id = |text: &str| Meta { request_id: Some(text.into()), tenant: Some("blue".into()), ..Meta::default() };
+        let mut in_force = InForce::default();
+        let mut told = |meta: Meta| {
+            let mut bytes = Vec::new();
+            meta.encode_news(&in_force, &mut bytes);
+            in_force.note(&meta);
+            let told = Meta::decode(&bytes);
+            (told.request_id, told.tenant.is_some())
+        };
+        for (meta, expected) in [
+            (id("a"), (Some("a"), true)),
+            (id("a"), (None, false)),
+            (Meta::default(), (None, false)),
+            (id("a"), (None, false)),
+            (id("b"), (Some("b"), false)),
+            (id(""), (Some(""), false)),
+            (id(""), (None, false)),
+            (id("a"), (Some("a"), false)),
+        ] {
+            let (request_id, tenant) = told(meta.clone());
+            assert_eq!((request_id.as_deref(), tenant), expected, "{meta:?}");
         }
     }
 

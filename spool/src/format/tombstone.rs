@@ -42,6 +42,11 @@ impl Tombstone {
         self.first.plus(self.records)
     }
 
+    /// Both as one. They must be allowed to [merge](may_merge).
+    pub(crate) fn with(&self, after: &Self) -> Self {
+        Self { records: self.records + after.records, bytes: self.bytes.saturating_add(after.bytes), ..*self }
+    }
+
     pub(crate) fn encode(&self) -> [u8; TOMBSTONE_BYTES] {
         let mut bytes = [0; TOMBSTONE_BYTES];
         Writer::new(&mut bytes)
@@ -90,6 +95,12 @@ impl Tombstone {
         let plausible = tombstone.records > 0 && tombstone.first.0.checked_add(tombstone.records).is_some();
         if plausible { Ok(tombstone) } else { Err(HeaderError::Damaged) }
     }
+}
+
+/// Tombstones side by side become one, unless that would say of records that are lost for certain that they may not be.
+pub(crate) fn may_merge(before: &Tombstone, after: &Tombstone) -> bool {
+    let alike = before.cause == after.cause && before.maybe_delivered == after.maybe_delivered;
+    alike && before.next_seq() == after.first
 }
 
 #[cfg(test)]

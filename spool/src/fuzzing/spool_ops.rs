@@ -2,13 +2,13 @@
 //! own line or declared with its cause, once, and an adopter sees the objects that the living process saw.
 //!
 //! The place is small, so eviction and refusal are common; writes fail on cue, once each. After a failed write of a state
-//! slot a delivered object may come a second time, and totals may lag; nothing may be lost or invented.
+//! slot a delivered object may come a second time, and the totals that an adopter finds may lag; nothing may be lost or
+//! invented, and the living process forgets none of its totals.
 
 use std::collections::BTreeMap;
 
 use arbitrary::{Arbitrary, Unstructured};
 
-use super::faulty::{Fault, Faulty};
 use super::honest::{NOW_MS, batch, compression, config, identity, labeler, line};
 use super::object;
 use crate::adopt::{Adopted, Orphan};
@@ -21,6 +21,7 @@ use crate::seal::SealReason;
 use crate::segment::active::AppendError;
 use crate::segment::sealed::{DroppedRange, SealedSegment, SegmentKey};
 use crate::spool::{Spool, SpoolConfig, SpoolEvent};
+use crate::storage::faulty::{Fault, Faulty};
 
 /// Operations of one input; more only take longer.
 const OPS_MAX: usize = 64;
@@ -68,8 +69,6 @@ enum Fate {
     Kept { width: u8 },
     /// Taken by a refused batch.
     Refused,
-    /// Taken by a refused batch whose slot could not be written: known to the caller alone.
-    Untold,
     /// Its line came out.
     Delivered { width: u8 },
     /// Told to be lost.
@@ -91,6 +90,8 @@ struct Life {
     fates: Vec<Fate>,
     /// Whether the last number belongs to an end of the stream.
     ended: bool,
+    /// Totals by cause, as the living process must know them.
+    lost: BTreeMap<LossCause, u64>,
 }
 
 /// What waits to be uploaded, as the living process tells of it.
@@ -120,6 +121,7 @@ impl World {
             segments_max: usize::from(input.segments_max).max(1),
             tombstones_max: usize::from(input.tombstones_max),
             when_full: if input.drop_newest { WhenFull::DropNewest } else { WhenFull::DropOldest },
+            ..SpoolLimits::default()
         };
         let compression: Compression = compression(input.codec, input.frame_bytes_max);
         let config = config(compression, limits);
@@ -131,7 +133,7 @@ impl World {
             config,
             spool,
             place: Some(place),
-            life: Life { number: 1, fates: Vec::new(), ended: false },
+            life: Life::new(1),
             waiting: BTreeMap::new(),
             in_flight: Vec::new(),
             sealed: BTreeMap::new(),
@@ -144,6 +146,7 @@ impl World {
             Op::Refuse { records } => self.refuse(u64::from(records)),
             Op::PlatformDrops { records } => {
                 let _ = self.spool.count_platform_drops(u64::from(records), 1);
+                self.life.lost(LossCause::Platform, u64::from(records));
             }
             Op::Seal => {
                 let _ = self.spool.seal(SealReason::Size, NOW_MS);
@@ -171,6 +174,9 @@ impl World {
         }
         self.hear();
         assert_eq!(self.spool.next_seq().0, self.life.fates.len() as u64, "the next number after {op:?}");
+        for (cause, records) in &self.life.lost {
+            assert_eq!(self.spool.losses().of(*cause).records, *records, "{cause:?} after {op:?}");
+        }
     }
 
     fn append(&mut self, records: u8, width: u8, end: bool) {
@@ -191,16 +197,14 @@ impl World {
         }
     }
 
-    /// After an error the loss is known to the caller alone, and the spool has to be left.
+    /// After an error nothing was taken, and the spool has to be left.
     fn refuse(&mut self, records: u64) {
-        let told = self.spool.refuse(records, records, NOW_MS);
-        let fate = if told.is_ok() { Fate::Refused } else { Fate::Untold };
-        self.life.fates.extend((0..records).map(|_| fate));
-        if records > 0 {
-            self.life.ended = false;
-        }
-        if told.is_err() {
+        if self.spool.refuse(records, records, NOW_MS).is_err() {
             self.kill();
+        } else if records > 0 {
+            self.life.fates.extend((0..records).map(|_| Fate::Refused));
+            self.life.ended = false;
+            self.life.lost(LossCause::Refused, records);
         }
     }
 
@@ -240,6 +244,7 @@ impl World {
                     assert!(self.waiting.remove(&key).is_some(), "{key:?} was never there");
                     assert!(!self.in_flight.contains(&key), "{key:?} gave way while it was uploaded");
                 }
+                SpoolEvent::Drained(id, _) => unreachable!("{id} was never taken in"),
             }
         }
         assert_eq!(self.spool.undelivered(), self.waiting.len(), "what waits");
@@ -271,7 +276,7 @@ impl World {
 
     fn next_life(&mut self, orphan: Orphan, number: u64, place: Option<Faulty>) {
         let old_place = std::mem::replace(&mut self.place, place);
-        let old = std::mem::replace(&mut self.life, Life { number, fates: Vec::new(), ended: false });
+        let old = std::mem::replace(&mut self.life, Life::new(number));
         let forgiving = old_place.as_ref().is_some_and(Faulty::has_failed);
         let orphan = match old_place {
             Some(place) => Orphan::handed_over(identity(old.number).id, None, place.files()),
@@ -285,6 +290,10 @@ impl World {
 }
 
 impl Life {
+    fn new(number: u64) -> Self {
+        Self { number, fates: Vec::new(), ended: false, lost: BTreeMap::new() }
+    }
+
     fn fates(&mut self, first: Seqno, last: Seqno) -> impl Iterator<Item = &mut Fate> {
         assert!(last.0 < self.fates.len() as u64, "{first}-{last} was never given");
         let first = usize::try_from(first.0).expect("a number that was given");
@@ -317,9 +326,6 @@ impl Life {
                 (Fate::Refused, LossCause::Refused) | (Fate::Kept { .. }, LossCause::Quota) => {}
                 // A tombstone that was told while an older file waited: nothing on disk says that it was. Its name is the same.
                 (Fate::Declared(cause), now) if again != Again::Never && cause == now => {}
-                // Removed by a merge that could not be completed, or a slot that could not be written.
-                (Fate::Untold, LossCause::Refused | LossCause::Damage | LossCause::Vanished) if again == Again::All => {
-                }
                 (fate, _) => panic!("{range:?} tells of a number that is {fate:?}"),
             }
             *fate = Fate::Declared(range.cause);
@@ -341,20 +347,25 @@ impl Life {
             self.declare(range, again);
         }
         assert!(adopted.report().unreadable.is_empty() || forgiving, "{:?}", adopted.report().unreadable);
-        let told = self.fates.iter().rposition(|fate| *fate != Fate::Untold).map_or(0, |last| last + 1);
-        for (seq, fate) in self.fates[..told].iter().enumerate() {
+        for (seq, fate) in self.fates.iter().enumerate() {
             assert!(matches!(fate, Fate::Delivered { .. } | Fate::Declared(_)), "{seq} is {fate:?} in the end");
         }
-        self.end(&adopted, told as u64);
+        self.end(&adopted);
         drained(adopted);
     }
 
-    fn end(&self, adopted: &Adopted, told: u64) {
-        let expected = (told > 0 && !self.ended).then_some(told);
-        let given = adopted.end().map(|end| end.seq.0);
-        if told == self.fates.len() as u64 {
-            assert_eq!(given, expected, "the end of the stream");
+    /// An end that has given way is written anew, unless its loss was told of before: then no file knows of it.
+    fn end(&self, adopted: &Adopted) {
+        let given = self.fates.len() as u64;
+        let is_lost = matches!(self.fates.last(), Some(Fate::Declared(_)));
+        match adopted.end() {
+            Some(end) => assert!(end.seq.0 == given && given > 0 && (!self.ended || is_lost), "{end:?} is not due"),
+            None => assert!(given == 0 || self.ended, "an end is missing behind {given} numbers"),
         }
+    }
+
+    fn lost(&mut self, cause: LossCause, records: u64) {
+        *self.lost.entry(cause).or_default() += records;
     }
 }
 

@@ -197,3 +197,17 @@ fn a_torn_end_is_no_finding() {
     assert_eq!(seen.verify(), []);
     assert!(seen.files.last().and_then(InspectedFile::segment).is_some_and(|segment| segment.torn_bytes > 0));
 }
+
+#[test]
+fn spools_that_were_set_aside_are_shown_with_the_others() {
+    let root = tempfile::tempdir().expect("tempdir");
+    drop(rich(root.path(), Codec::Zstd));
+    let own = SpoolId::new(NOW + 1, 2);
+    let orphan = crate::find_orphans(root.path(), own).expect("listed").orphans.remove(0);
+    let label: crate::Labeler = Arc::new(|facts: &SegmentFacts| facts.first.to_string());
+    orphan.adopt(&label).expect("our own version").give_up(NOW).expect("given up");
+    let spool = only(root.path());
+    assert!(spool.path.ends_with(Path::new("dropped").join(id().to_string())));
+    assert_eq!((spool.next_seq(), spool.verify()), (Seqno(9), Vec::new()));
+    assert!(spool.files.iter().all(|file| file.segment().is_none_or(|segment| segment.records == 0)));
+}

@@ -2,17 +2,25 @@
 //!
 //! * Rows are written on transitions of a segment, never per append, by a thread of their own with a blocking `flush()`
 //!   (sled's `insert` alone survives nothing).
+//! * A file that is delivered goes when its row says so on disk, or when there is no manifest that anybody could read: a row
+//!   without its file always means that somebody else has removed it. What waits for the manifest to be opened is written
+//!   in one step for the same reason.
 //! * A manifest that fails, by an error, a panic or a hang, is abandoned where it is; the spool goes on without.
+//! * sled is given the directory by its descriptor: a thread that wakes up late, when the spool is drained and gone, finds a
+//!   directory in which no file can be made, and brings nothing back.
 //! * The only file that names sled.
 
 mod row;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -27,6 +35,11 @@ const QUEUE_MAX: usize = 1_024;
 const CACHE_BYTES: u64 = 256 * 1024;
 /// Pages over a quarter of this become blobs, and blobs are what leaks and hangs: rows stay inline.
 const SEGMENT_BYTES: usize = 64 * 1024;
+/// The name of a manifest that is being removed.
+const REMOVED: &str = "manifest-removed";
+
+/// How long the thread of a manifest that nobody writes any more may take to end.
+const CLOSING_LIMIT: Duration = Duration::from_secs(2);
 
 /// How the manifest of this life fares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +63,37 @@ pub(crate) struct Manifest {
     path: PathBuf,
     queue: SyncSender<Change>,
     waiting: Option<Receiver<Change>>,
-    state: Arc<AtomicU8>,
+    /// Changes that were sent; the thread counts those that are on disk.
+    sent: u64,
+    progress: Arc<Progress>,
+    is_withdrawn: bool,
     thread: Option<JoinHandle<()>>,
+}
+
+/// A place in the order of all changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ticket(u64);
+
+/// What the thread tells.
+#[derive(Debug, Default)]
+struct Progress {
+    state: AtomicU8,
+    /// Changes that are on disk.
+    written: AtomicU64,
+}
+
+impl Progress {
+    fn abandon(&self) {
+        self.state.store(ManifestState::Abandoned as u8, Ordering::Release);
+    }
+
+    fn state(&self) -> ManifestState {
+        match self.state.load(Ordering::Acquire) {
+            0 => ManifestState::Waiting,
+            1 => ManifestState::Open,
+            _ => ManifestState::Abandoned,
+        }
+    }
 }
 
 /// A manifest that nobody writes any more, and whose thread may still be at work in its directory.
@@ -71,39 +113,53 @@ impl Closing {
     }
 }
 
+/// Who lets go of a spool lets others take it: nobody may be at work in it then.
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.wait(CLOSING_LIMIT);
+    }
+}
+
 impl Manifest {
     /// A manifest that keeps transitions until it is opened.
     pub(crate) fn waiting(path: PathBuf) -> Self {
         let (queue, waiting) = mpsc::sync_channel(QUEUE_MAX);
-        let state = Arc::new(AtomicU8::new(ManifestState::Waiting as u8));
-        Self { path, queue, waiting: Some(waiting), state, thread: None }
+        let progress = Arc::default();
+        Self { path, queue, waiting: Some(waiting), sent: 0, progress, is_withdrawn: false, thread: None }
     }
 
     /// No manifest: for spools that do not outlive the process.
     pub(crate) fn none() -> Self {
         let mut manifest = Self::waiting(PathBuf::new());
         manifest.waiting = None;
-        manifest.state.store(ManifestState::Abandoned as u8, Ordering::Relaxed);
+        manifest.is_withdrawn = true;
+        manifest.progress.abandon();
         manifest
     }
 
     /// Starts the thread that opens the database and writes what has waited. Called once; later calls do nothing.
     pub(crate) fn open(&mut self) {
         let Some(changes) = self.waiting.take() else { return };
-        let (path, state) = (self.path.clone(), Arc::clone(&self.state));
+        let (path, progress, backlog) = (self.path.clone(), Arc::clone(&self.progress), self.sent);
         let thread = thread::Builder::new().name("manifest".into()).spawn({
-            let state = Arc::clone(&state);
+            let progress = Arc::clone(&progress);
             move || {
-                let end = catch_unwind(AssertUnwindSafe(|| write(&path, &changes, &state)));
+                let end = catch_unwind(AssertUnwindSafe(|| write(&path, &changes, backlog, &progress)));
                 if !matches!(end, Ok(Ok(()))) {
-                    state.store(ManifestState::Abandoned as u8, Ordering::Relaxed);
+                    progress.abandon();
                 }
             }
         });
         match thread {
             Ok(thread) => self.thread = Some(thread),
-            Err(_) => state.store(ManifestState::Abandoned as u8, Ordering::Relaxed),
+            Err(_) => progress.abandon(),
         }
+    }
+
+    /// As if its thread hung, until what is returned is dropped.
+    #[cfg(test)]
+    pub(crate) fn hang(&mut self) -> impl Sized + use<> {
+        self.waiting.take()
     }
 
     /// Ends the writing: the thread works off what it has and ends.
@@ -112,51 +168,116 @@ impl Manifest {
     }
 
     pub(crate) fn state(&self) -> ManifestState {
-        match self.state.load(Ordering::Relaxed) {
-            0 => ManifestState::Waiting,
-            1 => ManifestState::Open,
-            _ => ManifestState::Abandoned,
+        self.progress.state()
+    }
+
+    /// Whether nobody can read an older row than that of the ticket any more.
+    pub(crate) fn has_settled(&mut self, ticket: Ticket) -> bool {
+        if self.waiting.is_some() {
+            return true;
+        }
+        if self.state() == ManifestState::Abandoned {
+            self.withdraw();
+            return true;
+        }
+        self.progress.written.load(Ordering::Acquire) >= ticket.0
+    }
+
+    /// Goes on without: what it says is out of date from now on.
+    pub(crate) fn abandon(&mut self) {
+        self.progress.abandon();
+        self.withdraw();
+    }
+
+    fn withdraw(&mut self) {
+        if !std::mem::replace(&mut self.is_withdrawn, true) {
+            // If it stays, an adopter may tell of files that were delivered.
+            let _ = remove(&self.path);
         }
     }
 
-    pub(crate) fn put(&self, segment: SegmentId, row: Row) {
-        self.send(Change::Put(segment, Box::new(row)));
+    pub(crate) fn put(&mut self, segment: SegmentId, row: Row) -> Ticket {
+        self.send(Change::Put(segment, Box::new(row)))
     }
 
-    pub(crate) fn remove(&self, segment: SegmentId) {
+    pub(crate) fn remove(&mut self, segment: SegmentId) {
         self.send(Change::Remove(segment));
     }
 
     /// Never waits: a manifest that cannot keep up is abandoned.
-    fn send(&self, change: Change) {
-        if let Err(TrySendError::Full(_)) = self.queue.try_send(change) {
-            self.state.store(ManifestState::Abandoned as u8, Ordering::Relaxed);
+    fn send(&mut self, change: Change) -> Ticket {
+        match self.queue.try_send(change) {
+            Ok(()) => self.sent += 1,
+            Err(TrySendError::Full(_)) => self.progress.abandon(),
+            // The thread has said why it ended.
+            Err(TrySendError::Disconnected(_)) => {}
         }
+        Ticket(self.sent)
     }
 }
 
-fn write(path: &Path, changes: &Receiver<Change>, state: &AtomicU8) -> sled::Result<()> {
-    let rows = open(path)?;
-    state.store(ManifestState::Open as u8, Ordering::Relaxed);
-    for change in changes {
-        if state.load(Ordering::Relaxed) == ManifestState::Abandoned as u8 {
-            return Ok(());
-        }
-        match change {
-            Change::Put(segment, row) => rows.insert(segment.0.to_be_bytes(), row.encode())?,
-            Change::Remove(segment) => rows.remove(segment.0.to_be_bytes())?,
-        };
-        rows.flush()?;
+/// Removes a manifest, in one step for whoever reads it later.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    let removed = path.with_file_name(REMOVED);
+    // Left by a kill.
+    let _ = fs::remove_dir_all(&removed);
+    match fs::rename(path, &removed) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
     }
+    // What stays of it goes with the directory of the spool.
+    let _ = fs::remove_dir_all(&removed);
     Ok(())
 }
 
-/// Never makes the directory of the spool: a thread that wakes up late must not bring back one that was removed.
-fn open(path: &Path) -> sled::Result<sled::Db> {
+fn write(path: &Path, changes: &Receiver<Change>, backlog: u64, progress: &Progress) -> sled::Result<()> {
+    // Never makes the directory of the spool.
     match fs::create_dir(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error.into()),
-        _ => remove_unfinished_snapshots(path),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+        _ => {}
     }
+    let place = open_directory(path)?;
+    let rows = open(&place)?;
+    let (waiting, open) = (ManifestState::Waiting as u8, ManifestState::Open as u8);
+    let may_write = progress.state.compare_exchange(waiting, open, Ordering::AcqRel, Ordering::Acquire);
+    if may_write.is_err() {
+        return Ok(());
+    }
+    let mut together = usize::try_from(backlog).unwrap_or(usize::MAX);
+    loop {
+        let batch: Vec<_> = changes.iter().take(together).collect();
+        if batch.len() < together || progress.state() == ManifestState::Abandoned {
+            return Ok(());
+        }
+        let count = batch.len() as u64;
+        rows.apply_batch(batch_of(batch))?;
+        rows.flush()?;
+        progress.written.fetch_add(count, Ordering::Release);
+        together = 1;
+    }
+}
+
+fn batch_of(changes: Vec<Change>) -> sled::Batch {
+    let mut batch = sled::Batch::default();
+    for change in changes {
+        match change {
+            Change::Put(segment, row) => batch.insert(&segment.0.to_be_bytes(), row.encode()),
+            Change::Remove(segment) => batch.remove(&segment.0.to_be_bytes()),
+        }
+    }
+    batch
+}
+
+/// What is no directory is refused at once: a pipe would be waited for.
+fn open_directory(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::DIRECTORY.bits();
+    fs::OpenOptions::new().read(true).custom_flags(flags.try_into().unwrap_or(0)).open(path)
+}
+
+/// Opens the database in a directory that must stay open as long as it does.
+fn open(place: &File) -> sled::Result<sled::Db> {
+    let path = PathBuf::from(format!("/proc/self/fd/{}", place.as_raw_fd()));
+    remove_unfinished_snapshots(&path);
     sled::Config::new().path(path).cache_capacity(CACHE_BYTES).segment_size(SEGMENT_BYTES).flush_every_ms(None).open()
 }
 
@@ -172,27 +293,35 @@ fn remove_unfinished_snapshots(path: &Path) {
     }
 }
 
+/// What a manifest tells, segment by segment.
+pub(crate) type Rows = BTreeMap<SegmentId, Row>;
+
 /// The rows of a manifest that another life wrote, or `None` if they cannot be had within the time.
-///
-/// A thread that hangs is left behind; the process that adopts is not held up by it.
-pub(crate) fn read_rows(path: &Path, limit: Duration) -> Option<BTreeMap<SegmentId, Row>> {
-    if !path.exists() {
-        return None;
-    }
+pub(crate) fn read_rows(path: &Path, limit: Duration) -> Option<Rows> {
+    // Opened here: a thread that is late must not open what lies under this name by then.
+    let place = open_directory(path).ok()?;
+    within(limit, move || all_rows(&place).ok())
+}
+
+/// What `read` returns, unless it panics or takes longer. A thread that hangs is left behind; the process that adopts is
+/// not held up by it.
+pub(crate) fn within<T: Send + 'static>(
+    limit: Duration,
+    read: impl FnOnce() -> Option<T> + Send + 'static,
+) -> Option<T> {
     let (sender, receiver) = mpsc::sync_channel(1);
-    let path = path.to_path_buf();
     let reader = move || {
-        let rows = catch_unwind(AssertUnwindSafe(|| all_rows(&path)));
+        let rows = catch_unwind(AssertUnwindSafe(read));
         // The receiver may have given up.
-        let _ = sender.send(rows.ok().and_then(Result::ok));
+        let _ = sender.send(rows.ok().flatten());
     };
     thread::Builder::new().name("manifest-reader".into()).spawn(reader).ok()?;
     receiver.recv_timeout(limit).ok().flatten()
 }
 
-fn all_rows(path: &Path) -> sled::Result<BTreeMap<SegmentId, Row>> {
-    let mut rows = BTreeMap::new();
-    for pair in open(path)?.iter() {
+pub(crate) fn all_rows(place: &File) -> sled::Result<Rows> {
+    let mut rows = Rows::new();
+    for pair in open(place)?.iter() {
         let (key, value) = pair?;
         let segment = <[u8; 8]>::try_from(key.as_ref()).map(|key| SegmentId(u64::from_be_bytes(key)));
         if let (Ok(segment), Some(row)) = (segment, Row::decode(&value)) {
@@ -214,15 +343,12 @@ mod tests {
 
     /// Waits for the thread to have worked off the queue: the sender's end is dropped, the thread ends.
     fn settle(manifest: Manifest) -> ManifestState {
-        let state = Arc::clone(&manifest.state);
+        let progress = Arc::clone(&manifest.progress);
         drop(manifest);
-        while Arc::strong_count(&state) > 1 {
+        while Arc::strong_count(&progress) > 1 {
             thread::yield_now();
         }
-        match state.load(Ordering::Relaxed) {
-            1 => ManifestState::Open,
-            _ => ManifestState::Abandoned,
-        }
+        progress.state()
     }
 
     #[test]
@@ -266,7 +392,7 @@ mod tests {
     #[test]
     fn a_manifest_that_does_not_keep_up_is_abandoned_without_waiting() {
         let dir = tempfile::tempdir().expect("tempdir");
-        let manifest = Manifest::waiting(dir.path().join("manifest"));
+        let mut manifest = Manifest::waiting(dir.path().join("manifest"));
         for segment in 0..=QUEUE_MAX as u64 {
             manifest.put(SegmentId(segment), row(RowState::Active));
         }

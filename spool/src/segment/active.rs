@@ -8,7 +8,7 @@ use super::sealed::{Extent, Mark, SegmentFacts};
 use crate::codec::{CodecError, Encoder, FrameEnd};
 use crate::format::checksum::{ObjectDigest, Salt};
 use crate::format::entry::{ENTRY_HEADER_BYTES, EntryFlags, EntryHeader, EntryKind, PAYLOAD_BYTES_MAX};
-use crate::format::meta::Meta;
+use crate::format::meta::{InForce, Meta};
 use crate::format::segment_header::{ENTRIES_AT, SegmentHeader};
 use crate::format::state_slot::{StateSlot, UndeclaredRange};
 use crate::id::Seqno;
@@ -82,40 +82,74 @@ pub(crate) struct ActiveSegment {
     /// What completes the frame that is open at `end`.
     open_frame: Option<FrameEnd>,
     frame_ends: Vec<(u64, FrameEnd)>,
+    in_force: InForce,
 }
 
 /// A segment file and its state slots.
 pub(crate) struct StateFile {
     file: Arc<dyn SegmentFile>,
     salt: Salt,
+    /// As it should be on disk, but for its generation, which is that on disk.
     slot: StateSlot,
+    /// A write has failed: the file knows less.
+    is_behind: bool,
 }
 
 impl StateFile {
+    /// The state of a file that somebody else wrote.
+    pub(crate) fn of(file: Arc<dyn SegmentFile>, salt: Salt, slot: StateSlot) -> Self {
+        Self { file, salt, slot, is_behind: false }
+    }
+
+    pub(crate) fn slot(&self) -> &StateSlot {
+        &self.slot
+    }
+
     pub(crate) fn file(&self) -> &Arc<dyn SegmentFile> {
         &self.file
     }
 
-    /// Writes a slot in place. After an error the slot before it is in force.
-    fn update(&mut self, change: impl FnOnce(&mut StateSlot)) -> io::Result<()> {
-        let mut slot = self.slot;
-        change(&mut slot);
-        slot.generation += 1;
+    /// Changes the slot and writes it in place. After an error the one before it is in force on disk, and the change goes
+    /// there with the next one: over the same place, since what was half written stands there.
+    pub(crate) fn update(&mut self, change: impl FnOnce(&mut StateSlot)) -> io::Result<()> {
+        change(&mut self.slot);
+        let slot = StateSlot { generation: self.slot.generation + 1, ..self.slot };
+        self.is_behind = true;
         self.file.write_all_at(&slot.encode(self.salt), StateSlot::offset(slot.generation))?;
-        self.slot = slot;
+        (self.slot, self.is_behind) = (slot, false);
         Ok(())
     }
 
     /// Notes that the segment up to `next_seq` is delivered, then lets go of its entries. A kill in between leaves the
     /// entries, which nobody reads any more.
     pub(crate) fn mark_delivered(&mut self, next_seq: Seqno, ended: bool) -> io::Result<()> {
-        self.update(|slot| {
-            slot.next_seq = next_seq;
-            slot.ended |= ended;
-            slot.delivered = true;
-        })?;
+        self.update(|slot| deliver(slot, next_seq, ended))?;
         self.file.truncate(ENTRIES_AT)
     }
+
+    /// What [`mark_delivered`](Self::mark_delivered) leaves of the file, for one that is gone.
+    pub(crate) fn delivered_file(&self, header: &SegmentHeader, next_seq: Seqno, ended: bool) -> Vec<u8> {
+        let mut slot = self.slot;
+        deliver(&mut slot, next_seq, ended);
+        first_bytes(header, &slot)
+    }
+}
+
+fn deliver(slot: &mut StateSlot, next_seq: Seqno, ended: bool) {
+    slot.next_seq = next_seq;
+    slot.ended |= ended;
+    slot.delivered = true;
+}
+
+/// The bytes before the entries: the header, and the slot where its generation says.
+fn first_bytes(header: &SegmentHeader, slot: &StateSlot) -> Vec<u8> {
+    let mut bytes = vec![0; usize::try_from(ENTRIES_AT).expect("512")];
+    let head = header.encode();
+    bytes[..head.len()].copy_from_slice(&head);
+    let slot_at = usize::try_from(StateSlot::offset(slot.generation)).expect("within the header");
+    let slot = slot.encode(header.salt);
+    bytes[slot_at..slot_at + slot.len()].copy_from_slice(&slot);
+    bytes
 }
 
 /// Sums over the entries of the active segment.
@@ -135,24 +169,19 @@ pub(crate) struct Totals {
 impl ActiveSegment {
     /// Writes the header and the first state slot of a new file.
     pub(crate) fn create(file: Arc<dyn SegmentFile>, header: SegmentHeader, slot: StateSlot) -> io::Result<Self> {
-        let mut bytes = vec![0; usize::try_from(ENTRIES_AT).expect("512")];
         let slot = StateSlot { generation: 1, ..slot };
-        let head = header.encode();
-        bytes[..head.len()].copy_from_slice(&head);
-        let slot_at = usize::try_from(StateSlot::offset(slot.generation)).expect("within the header");
-        let slot_bytes = slot.encode(header.salt);
-        bytes[slot_at..slot_at + slot_bytes.len()].copy_from_slice(&slot_bytes);
-        file.write_all_at(&bytes, 0)?;
+        file.write_all_at(&first_bytes(&header, &slot), 0)?;
         Ok(Self {
             next_seq: header.first_seq,
             header,
-            state: StateFile { file, salt: header.salt, slot },
+            state: StateFile { file, salt: header.salt, slot, is_behind: false },
             end: ENTRIES_AT,
             stuck: false,
             totals: Totals::default(),
             digest: ObjectDigest::new(),
             open_frame: None,
             frame_ends: Vec::new(),
+            in_force: InForce::default(),
         })
     }
 
@@ -184,11 +213,11 @@ impl ActiveSegment {
     }
 
     /// Takes numbers for records that are refused, into the one range that waits for its declaration. Nothing may be
-    /// appended to this segment any more.
+    /// appended to this segment any more. After an error nothing was taken.
     pub(crate) fn refuse(&mut self, records: u64, bytes: u64, now_ms: i64) -> io::Result<()> {
-        let first = self.next_seq;
+        let (first, slot) = (self.next_seq, self.state.slot);
         self.next_seq = first.plus(records);
-        self.update_slot(|slot| {
+        let written = self.update_slot(|slot| {
             slot.losses.add(LossCause::Refused, records, bytes);
             let range = slot.undeclared.get_or_insert(UndeclaredRange {
                 first,
@@ -199,7 +228,16 @@ impl ActiveSegment {
             });
             range.records += records;
             range.bytes += bytes;
-        })
+        });
+        if written.is_err() {
+            (self.next_seq, self.state.slot) = (first, slot);
+        }
+        written
+    }
+
+    /// Tries once more to write what an earlier write of the slot could not.
+    pub(crate) fn catch_up(&mut self) -> io::Result<()> {
+        if self.state.is_behind { self.update_slot(|_| ()) } else { Ok(()) }
     }
 
     /// Number behind the last record that is in the segment, and not refused.
@@ -237,7 +275,7 @@ impl ActiveSegment {
         let Ok(raw_bytes) = u32::try_from(batch.lines.len()) else {
             return Err(AppendError::TooLarge(batch.lines.len()));
         };
-        let (meta_bytes, encoded) = encode_body(encoder, scratch, batch)?;
+        let (meta_bytes, encoded) = encode_body(encoder, scratch, batch, &self.in_force)?;
         let flags = EntryFlags {
             starts_frame: encoded.starts_frame,
             ends_frame: encoded.ends_frame,
@@ -267,6 +305,7 @@ impl ActiveSegment {
             }
         };
         self.account(at, &header, &scratch[payload_at..], encoder, now_ms);
+        self.in_force.note(batch.meta);
         Ok(())
     }
 
@@ -391,10 +430,11 @@ fn encode_body(
     encoder: &mut Encoder,
     scratch: &mut Vec<u8>,
     batch: &Batch<'_>,
+    in_force: &InForce,
 ) -> Result<(u16, crate::codec::Encoded), AppendError> {
     scratch.clear();
     scratch.resize(ENTRY_HEADER_BYTES, 0);
-    batch.meta.encode(scratch);
+    batch.meta.encode_news(in_force, scratch);
     let meta_bytes = u16::try_from(scratch.len() - ENTRY_HEADER_BYTES).expect("bounded by META_BYTES_MAX");
     let encoded = encoder.encode(batch.lines, scratch)?;
     Ok((meta_bytes, encoded))

@@ -27,6 +27,11 @@ pub(crate) trait SegmentFile: Debug + Send + Sync {
     /// Lets go of the descriptor; the file is found again by its name. Descriptors are few.
     fn release(&self) {}
 
+    /// Whether it would be lost with its name.
+    fn is_released(&self) -> bool {
+        false
+    }
+
     /// Gives its blocks back at once, whoever else holds it. Called when its name is gone.
     fn discard(&self) {}
 }
@@ -103,5 +108,9 @@ impl SegmentFile for DiskFile {
 
     fn release(&self) {
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn is_released(&self) -> bool {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 }

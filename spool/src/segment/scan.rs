@@ -46,6 +46,8 @@ pub(crate) struct Scan {
     pub closed: Option<SealReason>,
     /// Bytes at the end of the file that a kill has torn; never acknowledged.
     pub torn_bytes: u64,
+    /// Bytes that were stepped over: no entries, or entries that cannot be decoded any more.
+    pub skipped_bytes: u64,
 }
 
 impl Scan {
@@ -60,6 +62,7 @@ impl Scan {
             ended: slot.ended,
             closed: None,
             torn_bytes: 0,
+            skipped_bytes: 0,
         }
     }
 }
@@ -71,6 +74,13 @@ pub(crate) enum ScanError {
     Header(#[from] HeaderError),
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl ScanError {
+    /// Whether the file is not there any more.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+    }
 }
 
 /// Reads the 512 bytes at the beginning of a segment file.
@@ -97,7 +107,10 @@ pub(crate) fn scan(file: &Arc<dyn SegmentFile>) -> Result<Scan, ScanError> {
         match walker.step()? {
             Step::Entry { at, header, meta } => scanner.entry(&mut walker, at, &header, meta)?,
             // What was lost shows in the numbers of the next entry.
-            Step::Damaged { at, .. } => scanner.cut(at),
+            Step::Damaged { at, bytes } => {
+                scanner.skipped_bytes += bytes;
+                scanner.cut(at);
+            }
             Step::End { at, torn_bytes } => {
                 scanner.cut(at);
                 break torn_bytes;
@@ -117,6 +130,7 @@ struct Scanner<'a> {
     /// Whether the next entry can be decoded although it does not start a frame.
     in_frame: bool,
     closed: Option<Meta>,
+    skipped_bytes: u64,
 }
 
 struct Run {
@@ -144,12 +158,14 @@ impl<'a> Scanner<'a> {
             next_seq: header.first_seq,
             in_frame: false,
             closed: None,
+            skipped_bytes: 0,
         }
     }
 
     fn entry(&mut self, walker: &mut Walker, at: u64, header: &EntryHeader, meta: Meta) -> io::Result<()> {
         if header.first_seq < self.next_seq {
             // Never written: a number that was told cannot be told again with another line.
+            self.skipped_bytes += header.entry_bytes();
             self.cut(at);
             return Ok(());
         }
@@ -169,6 +185,7 @@ impl<'a> Scanner<'a> {
     fn data(&mut self, walker: &mut Walker, at: u64, header: &EntryHeader) -> io::Result<()> {
         let decodable = self.in_frame || header.flags.starts_frame;
         if !decodable || !walker.payload(at, header, |_| {})? {
+            self.skipped_bytes += header.entry_bytes();
             self.cut(at);
             self.lose(header.next_seq(), u64::from(header.raw_bytes), LossCause::Damage);
             return Ok(());
@@ -232,7 +249,17 @@ impl<'a> Scanner<'a> {
             .collect();
         // Numbers that were taken behind an end want a further one.
         let ended = ends && self.next_seq == next_stored;
-        Scan { header: self.header, slot, runs, holes: self.holes, next_seq: self.next_seq, ended, closed, torn_bytes }
+        Scan {
+            header: self.header,
+            slot,
+            runs,
+            holes: self.holes,
+            next_seq: self.next_seq,
+            ended,
+            closed,
+            torn_bytes,
+            skipped_bytes: self.skipped_bytes,
+        }
     }
 }
 

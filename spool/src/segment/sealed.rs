@@ -12,7 +12,7 @@ use super::file::SegmentFile;
 use super::walk::{Step, Walker};
 use super::window::WINDOW_BYTES;
 use crate::codec::{Codec, FrameEnd};
-use crate::format::checksum::Salt;
+use crate::format::checksum::{ObjectDigest, Salt};
 use crate::format::entry::EntryKind;
 use crate::id::{SegmentId, Seqno, SpoolId};
 use crate::loss::LossCause;
@@ -148,6 +148,24 @@ impl SealedSegment {
         SegmentKey { spool: self.facts.spool, segment: self.facts.segment, first: self.facts.first }
     }
 
+    /// Frees its blocks at once: its name is gone, and whoever waits to read it holds it.
+    pub(crate) fn discard(&self) {
+        self.extent.file.discard();
+    }
+
+    /// Reads the whole object and tells why its bytes are lost. `None` if they are all there, or if it cannot be told now:
+    /// the process may be short of descriptors.
+    pub fn find_loss(&self) -> Option<LossCause> {
+        let mut digest = ObjectDigest::new();
+        for chunk in self.chunks() {
+            match chunk {
+                Ok(bytes) => digest.update(&bytes),
+                Err(error) => return cause_of(&error),
+            }
+        }
+        (digest.value() != self.facts.digest).then_some(LossCause::Damage)
+    }
+
     /// The bytes of the object, from the beginning, in pieces of about 64 KiB.
     ///
     /// Reads through the descriptor that was kept, so it works although the file may have been removed. Every payload is
@@ -241,6 +259,16 @@ fn put(partial: &mut BytesMut, ready: &mut VecDeque<Bytes>, mut bytes: &[u8]) {
             ready.push_back(std::mem::take(partial).freeze());
         }
         bytes = later;
+    }
+}
+
+fn cause_of(error: &io::Error) -> Option<LossCause> {
+    match error.kind() {
+        io::ErrorKind::NotFound => Some(LossCause::Vanished),
+        io::ErrorKind::InvalidData => Some(LossCause::Damage),
+        // A bad sector.
+        _ if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => Some(LossCause::Damage),
+        _ => None,
     }
 }
 

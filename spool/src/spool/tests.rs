@@ -4,6 +4,7 @@ use std::path::Path;
 use super::*;
 use crate::adopt::{Adopted, find_orphans};
 use crate::format::meta::Meta;
+use crate::storage::faulty::{Fault, Faulty};
 use crate::storage::memory::Memory;
 
 const NOW: i64 = 1_790_000_000_000;
@@ -30,18 +31,12 @@ fn spool(root: &Path) -> Spool {
     Spool::create(config(root), identity(1), NOW).expect("created")
 }
 
+fn batch<'a>(line: &'a str, meta: &'a Meta) -> Batch<'a> {
+    Batch { lines: line.as_bytes(), records: 1, first_line_ms: None, body_bytes: 1, body_hash: 1, meta, end: false }
+}
+
 fn append(spool: &mut Spool, line: &str) -> Result<(), AppendError> {
-    let meta = Meta::default();
-    let batch = Batch {
-        lines: line.as_bytes(),
-        records: 1,
-        first_line_ms: None,
-        body_bytes: 1,
-        body_hash: 1,
-        meta: &meta,
-        end: false,
-    };
-    spool.append(&batch, NOW)
+    spool.append(&batch(line, &Meta::default()), NOW)
 }
 
 fn sealed(spool: &mut Spool, line: &str) -> SegmentKey {
@@ -60,6 +55,7 @@ fn told(spool: &mut Spool) -> Vec<String> {
         SpoolEvent::Sealed(segment) => format!("sealed {}", segment.label()),
         SpoolEvent::Dropped(range) => format!("{} {}-{}", range.cause.name(), range.first, range.last),
         SpoolEvent::Gone(key) => format!("gone {}", key.first),
+        SpoolEvent::Drained(_, end) => format!("drained, end {:?}", end.map(|end| end.seq)),
     };
     spool.take_events().into_iter().map(word).collect()
 }
@@ -251,6 +247,35 @@ fn with_drop_newest_the_batch_is_refused_and_the_old_ones_stay() {
 }
 
 #[test]
+fn an_entry_that_was_not_written_has_told_nothing() {
+    let root = tempfile::tempdir().expect("tempdir");
+    let mut config = config(root.path());
+    config.limits.when_full = WhenFull::DropNewest;
+    let memory = Memory::new(3_000);
+    let mut spool = Spool::create_on(Box::new(memory.clone()), config, identity(1), NOW).expect("made");
+    let mut append = |request_id: &str, line: &str| {
+        let meta = Meta { request_id: Some(request_id.into()), ..Meta::default() };
+        spool.append(&batch(line, &meta), NOW)
+    };
+    append("first", "a\n").expect("fits");
+    append("second", &"x".repeat(3_000)).expect_err("does not fit");
+    append("second", "b\n").expect("fits");
+    let orphan = Orphan::handed_over(identity(1).id, None, memory.files());
+    assert_eq!(orphan.last_request_id(u64::MAX).as_deref(), Some("second"));
+}
+
+#[test]
+fn an_unused_spool_is_removed_while_its_manifest_is_being_opened() {
+    let root = tempfile::tempdir().expect("tempdir");
+    for life in 0..100 {
+        let mut spool = Spool::create(config(root.path()), identity(life), NOW).expect("created");
+        spool.settle_in();
+        assert!(spool.remove_if_empty().expect("nobody is in the way"), "life {life}");
+    }
+    assert_eq!(std::fs::read_dir(root.path()).expect("listed").count(), 0);
+}
+
+#[test]
 fn a_spool_in_memory_is_adopted_like_any_other_and_says_that_it_was_volatile() {
     let root = tempfile::tempdir().expect("tempdir");
     let mut spool = Spool::create_in_memory(config(root.path()), identity(1), NOW).expect("made");
@@ -275,7 +300,7 @@ fn files_removed_from_under_us_are_restored_from_their_descriptors() {
     assert!(!spool.is_in_place());
     append(&mut spool, "c\n").expect("goes into the void until somebody looks");
     let mut orphan = spool.roll(identity(2), NOW).expect("rolled");
-    assert!(orphan.rescue(root.path()).expect("copied"));
+    assert!(orphan.rescue().expect("copied"));
     drop((orphan, spool));
     let mut orphans = find_orphans(root.path(), identity(2).id).expect("found").orphans;
     let adopted = orphans.remove(0).adopt(&label()).expect("adopted");
@@ -334,8 +359,126 @@ fn an_adopted_spool_is_removed_when_everything_is_delivered_and_not_before() {
     assert_eq!(std::fs::read_dir(root.path()).expect("listed").count(), 0);
 }
 
+/// A kill in between would leave a row that calls for a file.
+#[test]
+fn a_delivered_file_waits_for_its_row_and_goes_when_room_is_needed() {
+    let root = tempfile::tempdir().expect("tempdir");
+    let mut spool = spool(root.path());
+    let keys = ["a\n", "b\n"].map(|line| sealed(&mut spool, line));
+    let hanging = spool.manifest.hang();
+    spool.remove(&keys[0]).expect("noted");
+    assert_eq!((files(&dir(root.path())), spool.undelivered()), (vec![0, 1, 2], 1));
+    spool.config.limits.segments_max = 2;
+    append(&mut spool, "c\n").expect("there is room");
+    assert_eq!((files(&dir(root.path())), told(&mut spool)), (vec![1, 2], vec![]), "nothing was given up");
+    assert_eq!(spool.manifest_state(), ManifestState::Abandoned, "but the manifest");
+    spool.remove(&keys[1]).expect("removed");
+    assert_eq!(files(&dir(root.path())), [2], "nobody reads it any more");
+    drop(hanging);
+}
+
+#[test]
+fn a_delivered_file_goes_when_its_row_is_on_disk() {
+    let root = tempfile::tempdir().expect("tempdir");
+    let mut spool = spool(root.path());
+    let keys = ["a\n", "b\n"].map(|line| sealed(&mut spool, line));
+    spool.settle_in();
+    spool.remove(&keys[0]).expect("noted");
+    while !spool.remove_delivered().expect("removed") && files(&dir(root.path())).contains(&0) {
+        std::thread::yield_now();
+    }
+    assert_eq!((files(&dir(root.path())), spool.manifest_state()), (vec![1, 2], ManifestState::Open));
+}
+
+/// A spool on a disk that fails on cue.
+fn faulty_spool() -> (Spool, Faulty) {
+    let place = Faulty::new(u64::MAX);
+    let config = config(Path::new("nowhere"));
+    (Spool::create_on(Box::new(place.clone()), config, identity(1), NOW).expect("made"), place)
+}
+
+/// What the next process finds when this one is killed.
+fn adopt_from(place: &Faulty) -> Adopted {
+    Orphan::handed_over(identity(1).id, None, place.files()).adopt(&label()).expect("adopted")
+}
+
+fn end_totals(adopted: &Adopted) -> Vec<(LossCause, u64)> {
+    adopted.end().expect("an end").losses.iter().map(|(cause, loss)| (cause, loss.records)).collect()
+}
+
+const HALF_A_SLOT: Fault = Fault { after_bytes: 100, stuck: false };
+
+#[test]
+fn totals_that_cannot_be_written_go_with_the_next_ones() {
+    let (mut spool, place) = faulty_spool();
+    append(&mut spool, "a\n").expect("appended");
+    spool.count_platform_drops(1, 10).expect("written");
+    for drops in [2, 4] {
+        place.fail_next(HALF_A_SLOT);
+        assert!(spool.count_platform_drops(drops, 10).is_err());
+        assert_eq!(end_totals(&adopt_from(&place)), [(LossCause::Platform, 1)], "killed here, this is what is known");
+    }
+    assert_eq!(spool.losses().of(LossCause::Platform).records, 7);
+    spool.count_platform_drops(8, 10).expect("written");
+    assert_eq!(end_totals(&adopt_from(&place)), [(LossCause::Platform, 15)]);
+}
+
+#[test]
+fn totals_that_cannot_be_written_go_into_the_next_segment() {
+    let (mut spool, place) = faulty_spool();
+    append(&mut spool, "a\n").expect("appended");
+    place.fail_next(HALF_A_SLOT);
+    assert!(spool.count_platform_drops(2, 10).is_err());
+    assert!(spool.seal(SealReason::Age, NOW).expect("sealed"));
+    assert_eq!(end_totals(&adopt_from(&place)), [(LossCause::Platform, 2)]);
+}
+
+#[test]
+fn totals_that_cannot_be_written_are_handed_over_with_the_spool() {
+    let (mut spool, place) = faulty_spool();
+    append(&mut spool, "a\n").expect("appended");
+    place.fail_next(HALF_A_SLOT);
+    assert!(spool.count_platform_drops(2, 10).is_err());
+    let orphan = spool.roll_into_memory(identity(2), NOW).expect("memory");
+    assert_eq!(end_totals(&orphan.adopt(&label()).expect("adopted")), [(LossCause::Platform, 2)]);
+}
+
+#[test]
+fn what_gave_way_is_counted_although_its_slot_could_not_be_written() {
+    let (mut spool, place) = faulty_spool();
+    for line in ["a\n", "b\n", "c\n"] {
+        sealed(&mut spool, line);
+    }
+    // The tombstone is written, the slot is not.
+    place.fail_after(1, HALF_A_SLOT);
+    assert!(spool.evict(NOW).expect("evicted"));
+    assert!(place.has_failed());
+    let killed = adopt_from(&place);
+    assert_eq!(found(&killed), (words(&["1-1", "2-2"]), words(&["quota 0-0"]), Some(3)), "its tombstone tells");
+    assert!(spool.evict(NOW).expect("evicted"));
+    assert_eq!(end_totals(&adopt_from(&place)), [(LossCause::Quota, 2)]);
+}
+
+/// The caller rolls, and the next spool takes the numbers: told once, and no hole.
+#[test]
+fn a_refusal_that_cannot_be_written_takes_no_number() {
+    let (mut spool, place) = faulty_spool();
+    append(&mut spool, "a\n").expect("appended");
+    spool.refuse(2, 20, NOW).expect("written");
+    place.fail_next(HALF_A_SLOT);
+    assert!(spool.refuse(3, 30, NOW).is_err());
+    assert_eq!((spool.next_seq(), spool.losses().of(LossCause::Refused).records), (Seqno(3), 2));
+    let orphan = spool.roll_into_memory(identity(2), NOW).expect("memory");
+    spool.refuse(3, 30, NOW).expect("memory does not fail");
+    let left = orphan.adopt(&label()).expect("adopted");
+    assert_eq!(found(&left), (words(&["0-0"]), words(&["refused 1-2"]), Some(3)));
+    assert_eq!(end_totals(&left), [(LossCause::Refused, 2)]);
+    append(&mut spool, "b\n").expect("appended");
+    assert_eq!(told(&mut spool).last().map(String::as_str), Some("refused 0-2"));
+}
+
 #[test]
 fn salts_of_a_spool_differ() {
-    let salts: BTreeSet<_> = (0..1_000).map(|n| salt(3, SegmentId(n)).0).collect();
+    let salts: BTreeSet<_> = (0..1_000).map(|n| Salt::nth(3, n).0).collect();
     assert_eq!(salts.len(), 1_000);
 }

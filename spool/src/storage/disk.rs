@@ -5,7 +5,9 @@
 //! <root>/<spool id>/000000000007.seg     one file a segment, or a tombstone in its place
 //! <root>/<spool id>/ballast-0            a block that a tombstone can be written into on a full disk
 //! <root>/<spool id>/manifest/            sled; a hint, never needed
+//! <root>/<spool id>/manifest-removed/    it, being removed
 //! <root>/.new-<spool id>/                a spool directory that is being made
+//! <root>/dropped/<spool id>/             a spool of which only declared losses are left
 //! ```
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -14,51 +16,108 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
 use super::{Space, Storage};
 use crate::format::tombstone::TOMBSTONE_BYTES;
 use crate::id::{SegmentId, SpoolId};
+use crate::manifest;
 use crate::segment::file::{DiskFile, SegmentFile};
 
 /// Directories are the owner's alone: other programs of the sandbox have no business in them.
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 const NEW_PREFIX: &str = ".new-";
+/// The directory of spools of which only declared losses are left.
+pub(crate) const SET_ASIDE: &str = "dropped";
 const SEGMENT_SUFFIX: &str = ".seg";
 const BALLAST_PREFIX: &str = "ballast-";
 
 /// The directory of one spool.
 #[derive(Debug, Clone)]
-pub(crate) struct SpoolDir(PathBuf);
+pub(crate) struct SpoolDir {
+    path: PathBuf,
+    /// The name that it gets when it is [published](Self::publish), and by which its files are found again.
+    published: PathBuf,
+}
 
-/// The lock of a spool directory; free again when it is dropped or its process dies.
+/// The lock of a spool directory; free again when it is dropped or its process dies. A child of this process that is just
+/// being started holds it too, until it runs its program.
 #[derive(Debug)]
-pub(crate) struct DirLock(#[expect(dead_code, reason = "the open descriptor is the lock")] File);
+pub(crate) struct DirLock(File);
 
 impl SpoolDir {
     pub(crate) fn of(root: &Path, id: SpoolId) -> Self {
-        Self(root.join(id.to_string()))
+        Self::at(root.join(id.to_string()))
+    }
+
+    /// A directory that is being made, if there is one.
+    pub(crate) fn unpublished(root: &Path, id: SpoolId) -> Self {
+        Self { path: root.join(format!("{NEW_PREFIX}{id}")), published: Self::of(root, id).path }
+    }
+
+    fn at(path: PathBuf) -> Self {
+        Self { published: path.clone(), path }
     }
 
     /// The place where a spool directory is made, invisible to adopters until it is [published](Self::publish).
     pub(crate) fn make_unpublished(root: &Path, id: SpoolId) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(root)?;
         refuse_network(root)?;
-        let dir = Self(root.join(format!("{NEW_PREFIX}{id}")));
-        DirBuilder::new().mode(DIRECTORY_MODE).create(&dir.0)?;
+        let dir = Self::unpublished(root, id);
+        DirBuilder::new().mode(DIRECTORY_MODE).create(&dir.path)?;
         Ok(dir)
     }
 
     /// Gives a finished directory its name. Its lock is held already, so no adopter can take it in between.
-    pub(crate) fn publish(self, root: &Path, id: SpoolId) -> io::Result<Self> {
-        let published = Self::of(root, id);
-        fs::rename(&self.0, &published.0)?;
-        Ok(published)
+    pub(crate) fn publish(&self) -> io::Result<Self> {
+        fs::rename(&self.path, &self.published)?;
+        Ok(Self::at(self.published.clone()))
+    }
+
+    /// Gives a finished directory the name of another one, of which something may be left, in one step: whoever looks, and
+    /// whoever comes after a kill, finds the one or the other. What was left is removed.
+    pub(crate) fn publish_over(&self) -> io::Result<Self> {
+        let published = Self::at(self.published.clone());
+        match renameat_with(CWD, &self.path, CWD, &published.path, RenameFlags::EXCHANGE) {
+            Ok(()) => {
+                // If it stays, it has the name of one that is being made, and the next adopter removes it.
+                let _ = self.remove();
+                Ok(published)
+            }
+            Err(Errno::NOENT) => self.publish(),
+            // A file system that cannot exchange two names.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                published.remove()?;
+                self.publish()
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The directory that it lies in.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.published.parent().map(Path::to_owned).unwrap_or_default()
+    }
+
+    /// Moves it to where the spools lie of which only declared losses are left.
+    fn set_aside(&mut self) -> io::Result<()> {
+        let (Some(root), Some(name)) = (self.path.parent(), self.path.file_name()) else { return Ok(()) };
+        if root.ends_with(SET_ASIDE) {
+            return Ok(());
+        }
+        let aside = root.join(SET_ASIDE);
+        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&aside)?;
+        let moved = aside.join(name);
+        fs::rename(&self.path, &moved)?;
+        *self = Self::at(moved);
+        Ok(())
     }
 
     /// Takes the lock; `None` if another process holds it.
     pub(crate) fn try_lock(&self) -> io::Result<Option<DirLock>> {
-        let file =
-            OpenOptions::new().create(true).truncate(false).write(true).mode(FILE_MODE).open(self.0.join("lock"))?;
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(FILE_MODE).open(self.lock())?;
         match file.try_lock() {
             Ok(()) => Ok(Some(DirLock(file))),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
@@ -68,30 +127,37 @@ impl SpoolDir {
 
     pub(crate) fn create_segment(&self, segment: SegmentId) -> io::Result<DiskFile> {
         let path = self.segment(segment);
-        let file = OpenOptions::new().create_new(true).read(true).write(true).mode(FILE_MODE).open(&path)?;
-        Ok(DiskFile::new(path, file))
+        let file = OpenOptions::new().create_new(true).read(true).write(true).mode(FILE_MODE).open(path)?;
+        Ok(DiskFile::new(self.published.join(segment_name(segment)), file))
     }
 
-    /// The files of all segments, in order. The newest keep their descriptors. Files with other names are left alone.
-    pub(crate) fn open_segments(&self) -> io::Result<Vec<(SegmentId, DiskFile)>> {
+    /// The segments that have files, in order. Files with other names are left alone.
+    fn list_segments(&self) -> io::Result<Vec<SegmentId>> {
         let mut segments = Vec::new();
-        for entry in fs::read_dir(&self.0)? {
-            let entry = entry?;
-            if let Some(segment) = entry.file_name().to_str().and_then(segment_of_name) {
-                segments.push(segment);
-            }
+        for entry in fs::read_dir(&self.path)? {
+            segments.extend(entry?.file_name().to_str().and_then(segment_of_name));
         }
         segments.sort_unstable();
+        Ok(segments)
+    }
+
+    /// The files of all segments, in order. The newest keep their descriptors.
+    pub(crate) fn open_segments(&self) -> io::Result<Vec<(SegmentId, DiskFile)>> {
+        let segments = self.list_segments()?;
         let newest = segments.len().saturating_sub(DESCRIPTORS_MAX);
-        let open = |(index, segment): (usize, SegmentId)| {
+        let mut files = Vec::new();
+        for (index, segment) in segments.into_iter().enumerate() {
             let path = self.segment(segment);
-            let file = DiskFile::new(path.clone(), OpenOptions::new().read(true).write(true).open(path)?);
+            let file = match OpenOptions::new().read(true).write(true).open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                file => DiskFile::new(path, file?),
+            };
             if index < newest {
                 file.release();
             }
-            Ok((segment, file))
-        };
-        segments.into_iter().enumerate().map(open).collect()
+            files.push((segment, file));
+        }
+        Ok(files)
     }
 
     /// Removes a segment file; one that is gone already is fine.
@@ -101,24 +167,49 @@ impl SpoolDir {
 
     /// Whether a segment's name still leads to this file.
     pub(crate) fn holds(&self, segment: SegmentId, file: &dyn SegmentFile) -> bool {
-        let Ok(Some(inode)) = file.inode() else { return false };
-        inode.links > 0
-            && fs::metadata(self.segment(segment))
-                .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == (inode.device, inode.number))
+        file.inode()
+            .is_ok_and(|inode| inode.is_some_and(|inode| leads_to(&self.segment(segment), inode.device, inode.number)))
+    }
+
+    /// Whether the name of the lock still leads to this one: else somebody could take another one.
+    pub(crate) fn holds_lock(&self, lock: &DirLock) -> bool {
+        lock.0.metadata().is_ok_and(|held| leads_to(&self.lock(), held.dev(), held.ino()))
     }
 
     pub(crate) fn manifest(&self) -> PathBuf {
-        self.0.join("manifest")
+        self.path.join("manifest")
     }
 
-    /// Removes the directory and everything in it.
+    fn lock(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
+    /// Removes the directory and everything in it, in an order of which a kill may leave any part: the manifest first, since
+    /// rows without files look like a loss, then the segments, since the last one tells where the stream ends.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        accept_missing(fs::remove_dir_all(&self.0))
+        self.remove_manifest()?;
+        for segment in accept_missing(self.list_segments())? {
+            self.remove_segment(segment)?;
+        }
+        accept_missing(fs::remove_dir_all(&self.path))
+    }
+
+    /// Removes the manifest, in one step for whoever reads it later.
+    pub(crate) fn remove_manifest(&self) -> io::Result<()> {
+        manifest::remove(&self.manifest())
     }
 
     pub(crate) fn segment(&self, segment: SegmentId) -> PathBuf {
-        self.0.join(format!("{:012}{SEGMENT_SUFFIX}", segment.0))
+        self.path.join(segment_name(segment))
     }
+}
+
+fn segment_name(segment: SegmentId) -> String {
+    format!("{:012}{SEGMENT_SUFFIX}", segment.0)
+}
+
+fn leads_to(path: &Path, device: u64, inode: u64) -> bool {
+    fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (device, inode))
 }
 
 /// The directories below a root.
@@ -159,6 +250,14 @@ impl Disk {
         (self.dir, self.lock)
     }
 
+    /// Moves the directory out of the way of other spools: nothing but declared losses is left in it.
+    pub(crate) fn set_aside(&mut self) -> io::Result<()> {
+        for ballast in self.ballast.drain(..) {
+            let _ = fs::remove_file(ballast);
+        }
+        self.dir.set_aside()
+    }
+
     fn lay_ballast(&self, path: &Path) -> io::Result<()> {
         let file = OpenOptions::new().create(true).truncate(true).write(true).mode(FILE_MODE).open(path)?;
         // Written, not only sized: the block must be ours. No magic number, so it is never taken for anything.
@@ -187,20 +286,24 @@ impl Storage for Disk {
     }
 
     fn refill(&mut self) {
+        // Somebody may have removed it.
+        self.ballast.retain(|ballast| ballast.exists());
         for index in 0..BALLAST_FILES {
-            let path = self.dir.0.join(format!("{BALLAST_PREFIX}{index}"));
-            if !self.ballast.contains(&path) && self.lay_ballast(&path).is_ok() {
+            let path = self.dir.path.join(format!("{BALLAST_PREFIX}{index}"));
+            // One that an earlier process has laid serves as well; on a full disk it could not be made again.
+            let lies_ready = || fs::metadata(&path).is_ok_and(|metadata| metadata.len() == TOMBSTONE_BYTES as u64);
+            if !self.ballast.contains(&path) && (lies_ready() || self.lay_ballast(&path).is_ok()) {
                 self.ballast.push(path);
             }
         }
     }
 
     fn is_in_place(&self, segment: SegmentId, file: &dyn SegmentFile) -> bool {
-        self.dir.holds(segment, file)
+        self.dir.holds(segment, file) && self.dir.holds_lock(&self.lock)
     }
 
     fn space(&self) -> io::Result<Option<Space>> {
-        let stat = rustix::fs::statvfs(&self.dir.0)?;
+        let stat = rustix::fs::statvfs(&self.dir.path)?;
         let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
         Ok(Some(Space { total: bytes(stat.f_blocks), available: bytes(stat.f_bavail) }))
     }
@@ -247,9 +350,9 @@ pub(crate) fn list_spools(root: &Path) -> io::Result<Listing> {
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
         if let Ok(id) = name.parse::<SpoolId>() {
-            spools.push((id, SpoolDir(entry.path())));
+            spools.push((id, SpoolDir::at(entry.path())));
         } else if name.strip_prefix(NEW_PREFIX).is_some_and(|id| id.parse::<SpoolId>().is_ok()) {
-            unpublished.push(SpoolDir(entry.path()));
+            unpublished.push(SpoolDir::at(entry.path()));
         }
     }
     spools.sort_unstable_by_key(|(id, _)| *id);
@@ -262,9 +365,9 @@ pub(crate) fn segment_of_name(name: &str) -> Option<SegmentId> {
     canonical.then(|| digits.parse().ok().map(SegmentId))?
 }
 
-fn accept_missing(result: io::Result<()>) -> io::Result<()> {
+fn accept_missing<T: Default>(result: io::Result<T>) -> io::Result<T> {
     match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
         result => result,
     }
 }
@@ -288,7 +391,7 @@ mod tests {
         let id = SpoolId::new(1, 1);
         let dir = SpoolDir::make_unpublished(root.path(), id).expect("made");
         let lock = dir.try_lock().expect("lock").expect("free");
-        let dir = dir.publish(root.path(), id).expect("published");
+        let dir = dir.publish().expect("published");
         assert!(dir.try_lock().expect("lock").is_none());
         drop(lock);
         assert!(dir.try_lock().expect("lock").is_some());

@@ -2,6 +2,8 @@
 //! that has no disk. Tests add a third, which fails on cue.
 
 pub(crate) mod disk;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod faulty;
 pub(crate) mod memory;
 
 use std::fmt::Debug;
@@ -19,6 +21,27 @@ pub(crate) struct Space {
     pub total: u64,
     /// What an unprivileged process may still take.
     pub available: u64,
+}
+
+/// Files that a tombstone covers and that could not be removed when it was written. They go before any other file does: without
+/// their tombstone they would look like a loss.
+#[derive(Debug, Default)]
+pub(crate) struct Covered(Vec<SegmentId>);
+
+impl Covered {
+    pub(crate) fn remove(&mut self, segment: SegmentId, storage: &dyn Storage) {
+        self.0.push(segment);
+        // It is tried again before any other file goes.
+        let _ = self.remove_all(storage);
+    }
+
+    pub(crate) fn remove_all(&mut self, storage: &dyn Storage) -> io::Result<()> {
+        while let Some(segment) = self.0.last() {
+            storage.remove_segment(*segment)?;
+            self.0.pop();
+        }
+        Ok(())
+    }
 }
 
 /// The place of one spool's files.

@@ -13,6 +13,8 @@ pub struct Writer {
     pub now_ms: i64,
     /// Records that were refused.
     pub refused: u64,
+    /// Batches that were refused.
+    pub refused_batches: u32,
     /// How often the spool was left for memory.
     pub fled: u32,
     root: PathBuf,
@@ -29,13 +31,16 @@ impl Writer {
             label: labeler(),
             limits,
         };
-        let spool = Spool::create(config, identity(1), NOW).expect("made");
+        let made = Spool::create(config.clone(), identity(1), NOW);
+        let fled = u32::from(made.is_err());
+        let spool = made.or_else(|_| Spool::create_in_memory(config, identity(1), NOW)).expect("memory");
         Self {
             spool,
             ledger: Ledger::default(),
             now_ms: NOW,
             refused: 0,
-            fled: 0,
+            refused_batches: 0,
+            fled,
             root: root.into(),
             lives: 1,
             orphans: Vec::new(),
@@ -68,6 +73,7 @@ impl Writer {
             self.spool.refuse(records, records * 100, self.now_ms).expect("a new place takes at least the loss");
         }
         self.refused += records;
+        self.refused_batches += 1;
         let first = first.min(self.spool.next_seq().0 - records);
         self.ledger.acknowledge(self.spool.id(), first, records);
     }
@@ -107,7 +113,7 @@ impl Writer {
     pub fn rescue(&mut self) {
         for orphan in &mut self.orphans {
             // What cannot be written is held by its descriptor.
-            let _ = orphan.rescue(&self.root);
+            let _ = orphan.rescue();
         }
     }
 
@@ -123,10 +129,22 @@ impl Writer {
         }
     }
 
+    /// Delivers everything that it still knows of, as long as it lives.
+    pub fn end(mut self) -> Ledger {
+        self.deliver();
+        self.lives += 1;
+        let last = identity(self.lives);
+        self.orphans.push(self.spool.roll_into_memory(last, self.now_ms).expect("memory"));
+        self.deliver_orphans();
+        self.ledger
+    }
+
     /// Dies as by SIGKILL: what it holds is only what is on disk. The next life delivers it.
     pub fn die(self) -> Ledger {
-        let Self { spool, mut ledger, orphans, root, lives, .. } = self;
+        let Self { mut spool, mut ledger, mut orphans, root, lives, now_ms, .. } = self;
         assert!(!spool.is_volatile(), "memory dies with its process");
+        // The thread of its manifest dies with it: an orphan is let go of only when that has ended.
+        orphans.push(spool.roll_into_memory(identity(lives + 1), now_ms).expect("memory"));
         drop((spool, orphans));
         ledger.adopt_all(&root, identity(lives + 1).id);
         ledger

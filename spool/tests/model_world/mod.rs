@@ -81,6 +81,11 @@ pub fn dir(root: &Path, spool: SpoolId) -> PathBuf {
     root.join(spool.to_string())
 }
 
+/// The segment files of a spool, wherever it lies below the root.
+pub fn files_of(root: &Path, spool: SpoolId) -> Vec<PathBuf> {
+    [dir(root, spool), dir(&root.join("dropped"), spool)].iter().flat_map(|dir| segment_files(dir)).collect()
+}
+
 /// The names in a directory, sorted; none if it is not there.
 pub fn names(dir: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };

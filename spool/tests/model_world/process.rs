@@ -13,7 +13,7 @@ use spool::{
 use super::bucket::Bucket;
 use super::life::{Life, Memory};
 use super::story::{Clear, Op, Story};
-use super::{NOW_MS, batch, config, dir, identity, labeler, layout, names, segment_files};
+use super::{NOW_MS, batch, config, dir, files_of, identity, labeler, layout, names, segment_files};
 
 /// Something that waits to be delivered.
 #[derive(Clone)]
@@ -58,10 +58,11 @@ struct Now {
     in_flight: BTreeSet<OutgoingId>,
     /// The longest batch of the spool, in bytes.
     longest_batch: u64,
-    /// Delivered before the spool that they came from was adopted.
-    early: BTreeSet<SegmentKey>,
     orphans: VecDeque<Orphan>,
-    adopted: BTreeMap<SpoolId, Adopted>,
+    /// Taken in, and not delivered whole.
+    adopted: BTreeSet<SpoolId>,
+    /// Of these, the files have no names any more.
+    nameless: BTreeSet<SpoolId>,
     cleared: bool,
 }
 
@@ -72,9 +73,9 @@ impl Now {
             waiting: BTreeMap::new(),
             in_flight: BTreeSet::new(),
             longest_batch: 0,
-            early: BTreeSet::new(),
             orphans,
-            adopted: BTreeMap::new(),
+            adopted: BTreeSet::new(),
+            nameless: BTreeSet::new(),
             cleared: false,
         }
     }
@@ -87,6 +88,7 @@ impl Process {
             bytes_max: Some(bounds.bytes_max),
             keep_free_bytes: bounds.keep_free_bytes,
             segments_max: bounds.segments_max,
+            orphans_max: bounds.orphans_max,
             tombstones_max: bounds.tombstones_max,
             when_full: bounds.when_full,
         };
@@ -142,11 +144,12 @@ impl Process {
         }
         self.now.in_flight.clear();
         self.drain();
+        self.take_events();
         assert!(self.now.adopted.is_empty(), "everything is delivered: {:?}", self.now.adopted);
         let own = self.now.spool.id();
         assert!(self.now.spool.remove_if_empty().unwrap());
-        let left = names(&self.root).into_iter().filter(|name| !segment_files(&self.root.join(name)).is_empty());
-        assert_eq!(left.collect::<Vec<_>>(), Vec::<String>::new(), "nothing is left of the lives before {own}");
+        let left: Vec<_> = self.lives.keys().filter(|id| !files_of(&self.root, **id).is_empty()).collect();
+        assert_eq!(left, Vec::<&SpoolId>::new(), "nothing is left of the lives before {own}");
         self.lives.values().for_each(|life| self.bucket.check(life));
         self.bucket.check_lives(|id| self.lives.contains_key(&id));
     }
@@ -203,23 +206,29 @@ impl Process {
 
     fn take_events(&mut self) {
         for event in self.now.spool.take_events() {
+            let own = self.now.spool.id();
             let waiting = &mut self.now.waiting;
             match event {
                 SpoolEvent::Sealed(segment) => {
                     let outgoing = Outgoing::Segment(Box::new(segment));
-                    assert!(waiting.insert(outgoing.id(), outgoing).is_none(), "a key is used once");
+                    let before = waiting.insert(outgoing.id(), outgoing.clone());
+                    assert!(before.is_none() || outgoing.id().0 != own, "a key is used once");
                 }
                 SpoolEvent::Dropped(range) => {
                     let outgoing = Outgoing::Dropped(range);
-                    assert!(
-                        waiting.insert(outgoing.id(), outgoing).is_none(),
-                        "what was there before is gone: {range:?}"
-                    );
+                    let before = waiting.insert(outgoing.id(), outgoing);
+                    assert!(before.is_none() || range.spool != own, "what was there before is gone: {range:?}");
                 }
                 SpoolEvent::Gone(key) => {
                     let id = (key.spool, key.first);
                     assert!(waiting.remove(&id).is_some(), "only what waits can go: {key:?}");
                     assert!(!self.now.in_flight.contains(&id), "what is in flight does not give way");
+                }
+                SpoolEvent::Drained(id, end) => {
+                    end.iter().for_each(|end| self.bucket.end(end));
+                    self.now.spool.finish(id).unwrap();
+                    self.now.adopted.remove(&id);
+                    self.now.nameless.remove(&id);
                 }
             }
         }
@@ -238,7 +247,7 @@ impl Process {
 
     fn attempt_begun(&mut self, id: OutgoingId) {
         let key = self.now.waiting[&id].key();
-        if self.now.in_flight.insert(id) && key.spool == self.now.spool.id() {
+        if self.now.in_flight.insert(id) {
             self.now.spool.attempt_begun(&key);
         }
     }
@@ -246,10 +255,10 @@ impl Process {
     fn end_upload(&mut self, which: u8, success: Option<bool>) {
         let Some(id) = Self::pick(self.now.in_flight.iter().copied(), which) else { return };
         self.now.in_flight.remove(&id);
-        let outgoing = self.now.waiting[&id].clone();
+        let Some(outgoing) = self.now.waiting.get(&id).cloned() else { return };
         if success != Some(false) && self.put(&outgoing) && success == Some(true) {
             self.delivered(id);
-        } else if outgoing.key().spool == self.now.spool.id() {
+        } else {
             self.now.spool.attempt_failed(&outgoing.key());
         }
     }
@@ -265,17 +274,10 @@ impl Process {
     fn delivered(&mut self, id: OutgoingId) {
         let outgoing = self.now.waiting.remove(&id).unwrap();
         let (key, is_segment) = (outgoing.key(), matches!(outgoing, Outgoing::Segment(_)));
-        if key.spool == self.now.spool.id() {
-            let removed = self.now.spool.remove(&key);
-            assert!(removed.is_ok() || self.now.cleared, "{removed:?}");
-            if is_segment && !self.now.cleared {
-                self.removed.insert(key);
-            }
-        } else if let Some(adopted) = self.now.adopted.get_mut(&key.spool) {
-            adopted.delivered(&key).unwrap();
-            self.advance(key.spool);
-        } else {
-            self.now.early.insert(key);
+        let removed = self.now.spool.remove(&key);
+        assert!(removed.is_ok() || self.now.cleared, "{removed:?}");
+        if key.spool == self.now.spool.id() && is_segment && !self.now.cleared {
+            self.removed.insert(key);
         }
     }
 
@@ -293,33 +295,23 @@ impl Process {
 
     fn adopt(&mut self) {
         let Some(mut orphan) = self.now.orphans.pop_front() else { return };
-        orphan.rescue(&self.root).unwrap();
+        orphan.rescue().unwrap();
         let id = orphan.id();
-        let mut adopted = orphan.adopt(&labeler()).unwrap();
+        let adopted = orphan.adopt(&labeler()).unwrap();
         if self.lives[&id].memory == Memory::Whole {
             let again = adopted.segments().iter().find(|segment| self.removed.contains(&segment.key()));
             assert!(again.is_none(), "{again:?} was let go of");
         }
-        let segments = adopted.segments().iter().map(|segment| Outgoing::Segment(Box::new(segment.clone())));
-        let dropped = adopted.dropped().iter().map(|range| Outgoing::Dropped(*range));
-        for outgoing in segments.chain(dropped).collect::<Vec<_>>() {
-            if self.now.early.remove(&outgoing.key()) {
-                adopted.delivered(&outgoing.key()).unwrap();
-            } else {
-                self.now.waiting.entry(outgoing.id()).or_insert(outgoing);
-            }
-        }
-        self.now.adopted.insert(id, adopted);
-        self.advance(id);
+        self.take_in(adopted);
     }
 
-    /// The end goes out when everything before it is delivered; then the directory goes.
-    fn advance(&mut self, id: SpoolId) {
-        let Some(adopted) = self.now.adopted.get(&id).filter(|adopted| adopted.is_drained()) else { return };
-        if let Some(end) = adopted.end() {
-            self.bucket.end(end);
-        }
-        self.now.adopted.remove(&id).unwrap().finish().unwrap();
+    fn take_in(&mut self, adopted: Adopted) {
+        let id = adopted.id();
+        self.now.adopted.insert(id);
+        // What the spool said itself before it was left may be there no more.
+        self.now.waiting.retain(|waiting, _| waiting.0 != id);
+        self.now.spool.take_in(adopted);
+        self.take_events();
     }
 
     fn next_identity(&mut self) -> spool::Identity {
@@ -363,9 +355,16 @@ impl Process {
             self.damage(file, at);
         }
         let spool = Spool::create(self.config.clone(), identity, NOW_MS).unwrap();
-        let found = find_orphans(&self.root, identity.id).unwrap();
+        let mut found = find_orphans(&self.root, identity.id).unwrap();
         assert!(found.alive.is_empty() && found.unreadable.is_empty(), "{found:?}");
-        self.now = Now::of(spool, found.orphans.into());
+        let excess = found.take_excess(self.config.limits.orphans_max);
+        self.now = Now::of(spool, found.set_aside.into_iter().chain(found.orphans).collect());
+        for orphan in excess {
+            let mut adopted = orphan.adopt(&labeler()).unwrap();
+            adopted.give_up(NOW_MS).unwrap();
+            assert!(adopted.segments().is_empty() || self.lives[&adopted.id()].memory != Memory::Whole);
+            self.take_in(adopted);
+        }
     }
 
     /// What only the dead process could have told.
@@ -375,10 +374,10 @@ impl Process {
         let cleared = self.now.cleared;
         for (id, life) in &mut self.lives {
             // In memory, or behind descriptors of files that have no name any more.
-            let has_files = !segment_files(&dir(&self.root, *id)).is_empty();
+            let has_files = !files_of(&self.root, *id).is_empty();
             let is_own = *id == own && (volatile || cleared);
             let is_rolled_from = self.now.orphans.iter().any(|orphan| orphan.id() == *id) && !has_files;
-            let is_adopted = self.now.adopted.contains_key(id) && !has_files;
+            let is_adopted = self.now.adopted.contains(id) && !has_files || self.now.nameless.contains(id);
             if is_own || is_rolled_from || is_adopted {
                 life.forget(Memory::Gone);
             }
@@ -401,9 +400,7 @@ impl Process {
         }
         let of_spool = segment_files(path.parent().unwrap());
         let newest = of_spool.last() == Some(path);
-        let oldest_head =
-            of_spool.first() == Some(path) && (at / 8 < layout::ENTRIES_AT || !layout::is_segment(&bytes));
-        let told = layout::is_told(&bytes, newest, at / 8) && !oldest_head;
+        let told = layout::is_told(&bytes, newest, at / 8);
         let memory = if told { Memory::Damaged } else { Memory::Gone };
         self.lives.get_mut(&id).unwrap().forget(memory);
         bytes[at / 8] ^= 1 << (at % 8);
@@ -416,14 +413,17 @@ impl Process {
             Clear::Root => drop(fs::remove_dir_all(&self.root)),
             Clear::Spool => drop(fs::remove_dir_all(dir(&self.root, own))),
             Clear::Files => {
-                for name in names(&self.root) {
-                    for file in names(&self.root.join(&name)) {
-                        fs::remove_file(self.root.join(&name).join(file)).unwrap();
-                    }
+                let places = [self.root.clone(), self.root.join("dropped")];
+                let dirs = places.iter().flat_map(|place| self.lives.keys().map(|id| dir(place, *id)));
+                for file in dirs.flat_map(|dir| names(&dir).into_iter().map(move |name| dir.join(name))) {
+                    fs::remove_file(file).unwrap();
                 }
             }
         }
         self.now.cleared = true;
+        if clear != Clear::Spool {
+            self.now.nameless.clone_from(&self.now.adopted);
+        }
     }
 
     /// What the extension does at every invocation and once a second.
@@ -436,7 +436,7 @@ impl Process {
             self.roll();
         }
         for orphan in &mut self.now.orphans {
-            orphan.rescue(&self.root).unwrap();
+            orphan.rescue().unwrap();
         }
         self.now.cleared = false;
     }

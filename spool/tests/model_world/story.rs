@@ -58,6 +58,7 @@ pub struct Bounds {
     pub bytes_max: u64,
     pub keep_free_bytes: u64,
     pub segments_max: usize,
+    pub orphans_max: usize,
     pub tombstones_max: usize,
     pub when_full: WhenFull,
 }
@@ -80,6 +81,7 @@ impl Story {
             keep_free_bytes: one_of(&[0, 0, 0, 0, 0, 0, 1 << 60]),
             segments_max: usize::try_from(one_of(&[1, 2, 3, 5, 4_096, 4_096])).unwrap(),
             tombstones_max: usize::try_from(one_of(&[1, 2, 4, 1_024])).unwrap(),
+            orphans_max: usize::try_from(one_of(&[0, 1, 2, 64, 64, 64])).unwrap(),
             when_full: if one_of(&[0, 0, 1]) == 0 { WhenFull::DropOldest } else { WhenFull::DropNewest },
         };
         let ops = (0..rng.usize(1..60)).map(|_| op(&mut rng)).collect();

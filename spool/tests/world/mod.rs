@@ -171,6 +171,6 @@ pub fn seal(spool: &mut Spool, reason: SealReason) -> Option<SealedSegment> {
     spool.seal(reason, NOW_MS).unwrap();
     spool.take_events().into_iter().find_map(|event| match event {
         SpoolEvent::Sealed(segment) => Some(segment),
-        SpoolEvent::Dropped(_) | SpoolEvent::Gone(_) => None,
+        SpoolEvent::Dropped(_) | SpoolEvent::Gone(_) | SpoolEvent::Drained(..) => None,
     })
 }

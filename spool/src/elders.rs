@@ -1,0 +1,102 @@
+//! Adopted spools that are drained beside the living one. What they take counts in its quota, and they give way first: what
+//! they hold is older.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use crate::adopt::Adopted;
+use crate::id::SpoolId;
+use crate::loss::LossCause;
+use crate::segment::sealed::SegmentKey;
+use crate::spool::SpoolEvent;
+
+/// All of them, oldest first.
+#[derive(Default)]
+pub(crate) struct Elders {
+    by_id: BTreeMap<SpoolId, Adopted>,
+    /// What became of objects of spools that were rolled away from and are not adopted yet.
+    early: BTreeMap<SegmentKey, Early>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Early {
+    InFlight,
+    Delivered,
+}
+
+impl Elders {
+    /// Takes a spool in, and tells what is to be delivered of it.
+    pub(crate) fn take_in(&mut self, mut adopted: Adopted) -> Vec<SpoolEvent> {
+        let id = adopted.id();
+        for (key, early) in self.early.extract_if(.., |key, _| key.spool == id) {
+            match early {
+                Early::InFlight => adopted.attempt_begun(&key),
+                // What cannot be removed now goes with the directory.
+                Early::Delivered => drop(adopted.delivered(&key)),
+            }
+        }
+        let waiting = |key: SegmentKey| adopted.waits(&key);
+        let segments = adopted.segments().iter().filter(|segment| waiting(segment.key())).cloned();
+        let dropped = adopted.dropped().iter().filter(|range| waiting(range.key())).copied();
+        let mut events: Vec<_> = segments.map(SpoolEvent::Sealed).chain(dropped.map(SpoolEvent::Dropped)).collect();
+        self.by_id.insert(id, adopted);
+        events.extend(self.advance(id));
+        events
+    }
+
+    pub(crate) fn attempt_begun(&mut self, key: &SegmentKey) {
+        match self.by_id.get_mut(&key.spool) {
+            Some(adopted) => adopted.attempt_begun(key),
+            None => drop(self.early.insert(*key, Early::InFlight)),
+        }
+    }
+
+    pub(crate) fn attempt_failed(&mut self, key: &SegmentKey) {
+        match self.by_id.get_mut(&key.spool) {
+            Some(adopted) => adopted.attempt_failed(key),
+            None => drop(self.early.remove(key)),
+        }
+    }
+
+    /// Declares that an object can no longer be read. Tells what became of it; nothing if none of this key waits.
+    pub(crate) fn declare_lost(&mut self, key: &SegmentKey, cause: LossCause, now_ms: i64) -> Vec<SpoolEvent> {
+        let lost = self.by_id.get_mut(&key.spool).and_then(|adopted| adopted.declare_lost(key, cause, now_ms));
+        lost.map_or(Vec::new(), |range| vec![SpoolEvent::Gone(*key), SpoolEvent::Dropped(range)])
+    }
+
+    /// Notes that something is delivered. Tells when nothing of its spool waits any more.
+    pub(crate) fn delivered(&mut self, key: &SegmentKey) -> (io::Result<()>, Option<SpoolEvent>) {
+        match self.by_id.get_mut(&key.spool) {
+            Some(adopted) => (adopted.delivered(key), self.advance(key.spool)),
+            None => {
+                self.early.insert(*key, Early::Delivered);
+                (Ok(()), None)
+            }
+        }
+    }
+
+    fn advance(&self, id: SpoolId) -> Option<SpoolEvent> {
+        let adopted = self.by_id.get(&id).filter(|adopted| adopted.is_drained())?;
+        Some(SpoolEvent::Drained(id, adopted.end().copied()))
+    }
+
+    /// Removes a spool of which everything is delivered.
+    pub(crate) fn finish(&mut self, id: SpoolId) -> io::Result<()> {
+        self.by_id.remove(&id).map_or(Ok(()), Adopted::finish)
+    }
+
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.by_id.values().map(Adopted::disk_bytes).sum()
+    }
+
+    pub(crate) fn tombstones(&self) -> usize {
+        self.by_id.values().map(Adopted::tombstones).sum()
+    }
+
+    /// Gives up the oldest segment of the oldest spool that may give way. Tells what became of what waited; nothing if there
+    /// is none. A spool whose disk refuses even that is passed over.
+    pub(crate) fn give_way(&mut self, now_ms: i64) -> Vec<SpoolEvent> {
+        let gave_way = |adopted: &mut Adopted| adopted.give_way(now_ms).ok().filter(|events| !events.is_empty());
+        self.by_id.values_mut().find_map(gave_way).unwrap_or_default()
+    }
+}
