@@ -375,7 +375,9 @@ impl ActiveSegment {
             self.frame_ends.push((at, frame_end));
         }
         self.digest.update(payload);
-        self.open_frame = encoder.frame_end();
+        if header.raw_bytes > 0 {
+            self.open_frame = encoder.frame_end();
+        }
         self.next_seq = header.next_seq();
         let totals = &mut self.totals;
         totals.entries += 1;

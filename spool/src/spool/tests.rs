@@ -482,3 +482,21 @@ fn salts_of_a_spool_differ() {
     let salts: BTreeSet<_> = (0..1_000).map(|n| Salt::nth(3, n).0).collect();
     assert_eq!(salts.len(), 1_000);
 }
+
+/// A failed write ends the compressed frame; a body that leaves no line begins no new one. The object is complete all the same.
+#[test]
+fn a_body_without_a_line_behind_a_failed_write_leaves_the_object_complete() {
+    let (mut spool, place) = faulty_spool();
+    append(&mut spool, "a\n").expect("appended");
+    place.fail_next(HALF_A_SLOT);
+    append(&mut spool, "b\n").expect_err("the write fails");
+    let meta = Meta::default();
+    let nothing = Batch { lines: &[], records: 0, ..batch("", &meta) };
+    spool.append(&nothing, NOW).expect("appended");
+    assert!(spool.seal(SealReason::Size, NOW).expect("sealed"));
+    let sealed = spool.take_events().into_iter().find_map(|event| match event {
+        SpoolEvent::Sealed(segment) => Some(segment.facts().digest),
+        _ => None,
+    });
+    assert_eq!(sealed, Some(adopt_from(&place).segments()[0].facts().digest), "the same object for an adopter");
+}
