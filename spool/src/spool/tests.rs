@@ -486,7 +486,9 @@ fn salts_of_a_spool_differ() {
 /// A failed write ends the compressed frame; a body that leaves no line begins no new one. The object is complete all the same.
 #[test]
 fn a_body_without_a_line_behind_a_failed_write_leaves_the_object_complete() {
-    let (mut spool, place) = faulty_spool();
+    let place = Faulty::new(u64::MAX);
+    let config = SpoolConfig { compression: Compression::default(), ..config(Path::new("nowhere")) };
+    let mut spool = Spool::create_on(Box::new(place.clone()), config, identity(1), NOW).expect("made");
     append(&mut spool, "a\n").expect("appended");
     place.fail_next(HALF_A_SLOT);
     append(&mut spool, "b\n").expect_err("the write fails");
