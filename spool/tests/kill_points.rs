@@ -15,22 +15,20 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
 
 mod ledger;
+mod strace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use ledger::{Ledger, NOW, append, identity, labeler, no_limits};
 use spool::{Compression, LossCause, SealReason, SealedSegment, Spool, SpoolConfig, SpoolEvent, SpoolLimits};
+use strace::Point;
 
 /// Set in the environment of the process that is to be the workload: the spool root, and whether there is a manifest.
 const WORKLOAD: &str = "SPOOL_TEST_WORKLOAD";
 const WITH_MANIFEST: &str = "SPOOL_TEST_WORKLOAD_MANIFEST";
-/// System calls that change what is on disk. `openat` counts where it may make a file.
-const CALLS: &str = "write,writev,pwrite64,pwritev,pwritev2,ftruncate,truncate,fallocate,rename,renameat,renameat2,unlink,\
-                     unlinkat,rmdir,mkdir,mkdirat,openat,fsync,fdatasync,sync_file_range,msync,link,linkat,\
-                     symlink,symlinkat,copy_file_range,sendfile";
 /// Runs in which a call of several threads should be reached.
 const RUNS_MAX: usize = 50;
 
@@ -41,23 +39,12 @@ fn main() {
     if std::env::args().any(|argument| argument == "--list") {
         return;
     }
-    if let Err(why) = strace_works() {
+    if let Err(why) = strace::works() {
         println!("kill_points: SKIPPED, {why}");
         return;
     }
     for with_manifest in [false, true] {
         supervise(with_manifest);
-    }
-}
-
-fn strace_works() -> Result<(), String> {
-    let tried = Command::new("strace").args(["-o", "/dev/null", "-e", "inject=fsync:signal=KILL", "true"]).output();
-    match tried {
-        Err(error) => Err(format!("strace cannot be started: {error}")),
-        Ok(output) if !output.status.success() => {
-            Err(format!("strace may not trace: {}", String::from_utf8_lossy(&output.stderr).trim()))
-        }
-        Ok(_) => Ok(()),
     }
 }
 
@@ -200,9 +187,6 @@ fn drain(orphan: spool::Orphan) {
 
 // ---- the supervisor ----
 
-/// A kill point: a system call and how often a thread has made it before.
-type Point = (String, usize);
-
 fn supervise(with_manifest: bool) {
     let words = if with_manifest { "with a manifest" } else { "files alone" };
     let points = kill_points(with_manifest);
@@ -249,32 +233,13 @@ fn kill_points(with_manifest: bool) -> BTreeSet<Point> {
     let root = tempfile::tempdir().unwrap();
     let trace = root.path().join("trace");
     let spools = root.path().join("spools");
-    let calls = format!("trace={CALLS}");
+    let calls = format!("trace={}", strace::CALLS);
     let output = start(&["-o", trace.to_str().unwrap(), "-e", &calls], &spools, with_manifest);
     assert!(output.status.success(), "the workload runs to its end: {}", String::from_utf8_lossy(&output.stderr));
     let mut ledger = read(&output);
     ledger.adopt_all(&spools, identity(99).id);
     ledger.check(&[LossCause::Refused, LossCause::Quota]);
-    let mut made: BTreeMap<(String, String), usize> = BTreeMap::new();
-    let mut points = BTreeSet::new();
-    for line in std::fs::read_to_string(trace).unwrap().lines() {
-        let Some((thread, call)) = line.split_once(' ') else { continue };
-        let call = call.trim_start();
-        let Some((name, arguments)) = call.split_once('(') else { continue };
-        if name.contains(' ') || name.starts_with(['<', '+', '-']) {
-            continue;
-        }
-        let ordinal = made.entry((thread.to_owned(), name.to_owned())).or_default();
-        *ordinal += 1;
-        let changes_the_disk = match name {
-            "openat" => arguments.contains("O_CREAT"),
-            _ => true,
-        };
-        if changes_the_disk {
-            points.insert((name.to_owned(), *ordinal));
-        }
-    }
-    points
+    strace::points(&trace)
 }
 
 /// One run with a kill, and what the next process makes of it.
@@ -306,12 +271,11 @@ fn run((call, ordinal): &Point, with_manifest: bool) -> (bool, Ledger) {
 }
 
 fn start(options: &[&str], root: &Path, with_manifest: bool) -> Output {
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qq"]).args(options).arg(std::env::current_exe().unwrap()).env(WORKLOAD, root);
+    let mut command = strace::this_binary(options);
     if with_manifest {
         command.env(WITH_MANIFEST, "1");
     }
-    command.stdin(Stdio::null()).output().unwrap()
+    command.env(WORKLOAD, root).output().unwrap()
 }
 
 fn text(output: &Output) -> String {

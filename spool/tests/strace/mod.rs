@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 
 /// System calls that change what is on disk. `openat` counts where it may make a file.
 pub const CALLS: &str = "write,writev,pwrite64,pwritev,pwritev2,ftruncate,truncate,fallocate,rename,renameat,renameat2,\
-                         unlink,unlinkat,rmdir,mkdir,mkdirat,openat,fsync,fdatasync,sync_file_range,msync";
+                         unlink,unlinkat,rmdir,mkdir,mkdirat,openat,fsync,fdatasync,sync_file_range,msync,link,linkat,\
+                         symlink,symlinkat,copy_file_range,sendfile";
 
 /// A system call and how often a thread has made it before, counted from 1.
 pub type Point = (String, usize);
