@@ -300,7 +300,8 @@ impl Spool {
     /// Takes the numbers of records that cannot be stored, and declares them: by the state slot at once, by a name of
     /// their own as soon as there is room. `raw_bytes` are the bytes of their lines.
     ///
-    /// Works on a full disk. After an error nothing was taken, and the spool should be rolled: the next one takes the numbers.
+    /// Works on a full disk. After an error nothing was taken, and the spool should be rolled: the next one takes the numbers. A
+    /// write that fails although all of it reached the disk is told by both: more loss than there was, and none in silence.
     pub fn refuse(&mut self, records: u64, raw_bytes: u64, now_ms: i64) -> io::Result<()> {
         if records == 0 {
             return Ok(());

@@ -92,6 +92,8 @@ struct Life {
     ended: bool,
     /// Totals by cause, as the living process must know them.
     lost: BTreeMap<LossCause, u64>,
+    /// Numbers behind the last one that a refusal took whose write failed: the disk may know of them all the same.
+    untold: u64,
 }
 
 /// What waits to be uploaded, as the living process tells of it.
@@ -200,6 +202,7 @@ impl World {
     /// After an error nothing was taken, and the spool has to be left.
     fn refuse(&mut self, records: u64) {
         if self.spool.refuse(records, records, NOW_MS).is_err() {
+            self.life.untold = records;
             self.kill();
         } else if records > 0 {
             self.life.fates.extend((0..records).map(|_| Fate::Refused));
@@ -291,7 +294,7 @@ impl World {
 
 impl Life {
     fn new(number: u64) -> Self {
-        Self { number, fates: Vec::new(), ended: false, lost: BTreeMap::new() }
+        Self { number, fates: Vec::new(), ended: false, lost: BTreeMap::new(), untold: 0 }
     }
 
     fn fates(&mut self, first: Seqno, last: Seqno) -> impl Iterator<Item = &mut Fate> {
@@ -321,6 +324,12 @@ impl Life {
     }
 
     fn declare(&mut self, range: &DroppedRange, again: Again) {
+        let given = self.fates.len() as u64;
+        if range.cause == LossCause::Refused && (given..given + self.untold).contains(&range.last.0) {
+            // Told here, and once more by the next spool: more loss than there was, and none that is silent.
+            self.fates.extend((given..=range.last.0).map(|_| Fate::Refused));
+            self.ended = false;
+        }
         for fate in self.fates(range.first, range.last) {
             match (*fate, range.cause) {
                 (Fate::Refused, LossCause::Refused) | (Fate::Kept { .. }, LossCause::Quota) => {}
