@@ -87,7 +87,9 @@ async fn acknowledged_lines_survive_sigkill_at_a_random_instant() {
         panic!("seed {seed}: {findings}");
     }
     assert_eq!((verdict.lost.len(), verdict.pending), (0, 0), "seed {seed}: {verdict}");
-    assert!(verdict.acknowledged > 500, "seed {seed}: the kills left something to prove: {verdict}");
+    // A round that is left to end has some 25 lines; how many the others come to is the machine's affair.
+    let of_whole_rounds = usize::try_from(kills() / 10 * 25).unwrap();
+    assert!(verdict.acknowledged > of_whole_rounds, "seed {seed}: the kills left something to prove: {verdict}");
     let ended = verdict.spools.iter().filter(|spool| spool.ended).count();
     assert_eq!(ended, verdict.spools.len(), "seed {seed}: every life has an end in the listing");
     assert_eq!(world.spools(), Vec::<std::path::PathBuf>::new(), "seed {seed}: everything adopted is gone");
