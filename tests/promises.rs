@@ -59,7 +59,9 @@ async fn acknowledged_lines_survive_sigkill_at_a_random_instant() {
     let world = World::new().await;
     let sandbox = world.sandbox().start().await.unwrap();
     let mut rng = fastrand::Rng::with_seed(seed);
-    for round in 0..kills() {
+    // On a busy machine many kills come before anything was acknowledged: those prove nothing, and others take their place.
+    let mut round = 0;
+    while round < kills() || (sandbox.ledger().with_fate(Fate::Acknowledged).count() <= 500 && round < 5 * kills()) {
         // A fresh process each time: its init runs inside the invocation, so short delays kill it while it starts and adopts.
         let span_us = *rng.choice(&[20_000, 60_000, 120_000]).expect("not empty");
         let delay = Duration::from_micros(rng.u64(0..span_us));
@@ -77,6 +79,7 @@ async fn acknowledged_lines_survive_sigkill_at_a_random_instant() {
             // Some rounds are left to end, so that lives of every length are adopted.
             assert!(sandbox.invoke(Work { lines: 20, ..Work::default() }).await.result.is_ok(), "seed {seed}");
         }
+        round += 1;
     }
     assert!(sandbox.invoke(Work::default()).await.result.is_ok(), "seed {seed}");
     sandbox.shutdown(ShutdownReason::Spindown).await;
@@ -87,13 +90,11 @@ async fn acknowledged_lines_survive_sigkill_at_a_random_instant() {
         panic!("seed {seed}: {findings}");
     }
     assert_eq!((verdict.lost.len(), verdict.pending), (0, 0), "seed {seed}: {verdict}");
-    // A round that is left to end has some 25 lines; how many the others come to is the machine's affair.
-    let of_whole_rounds = usize::try_from(kills() / 10 * 25).unwrap();
-    assert!(verdict.acknowledged > of_whole_rounds, "seed {seed}: the kills left something to prove: {verdict}");
+    assert!(verdict.acknowledged > 500, "seed {seed}: the kills left something to prove: {verdict}");
     let ended = verdict.spools.iter().filter(|spool| spool.ended).count();
     assert_eq!(ended, verdict.spools.len(), "seed {seed}: every life has an end in the listing");
     assert_eq!(world.spools(), Vec::<std::path::PathBuf>::new(), "seed {seed}: everything adopted is gone");
-    println!("{} kills, seed {seed}: {verdict}", kills());
+    println!("{round} kills, seed {seed}: {verdict}");
 }
 
 #[tokio::test]
