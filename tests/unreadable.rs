@@ -14,7 +14,9 @@ use logspool::upload::outbox::Outbox;
 use logspool::upload::outgoing::{LINE_FORMAT_JSON, labeler};
 use logspool::upload::store::file::FileStore;
 use logspool::upload::uploader::Uploader;
-use spool::{Batch, Compression, Identity, Labeler, Meta, SealReason, Spool, SpoolConfig, SpoolId, SpoolLimits};
+use spool::{
+    Batch, Compression, Identity, Labeler, Meta, Orphan, SealReason, Spool, SpoolConfig, SpoolId, SpoolLimits,
+};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 /// Segments, of which the oldest six have no descriptor.
@@ -79,6 +81,26 @@ impl World {
         let events = spool.take_events();
         drop(spool);
         events.into_iter().for_each(|event| self.uploader.take(event));
+    }
+
+    /// Adopts a spool that was left.
+    fn adopt(&self, orphan: Orphan) {
+        self.uploader.adoption_begins();
+        self.uploader.adoption_ends(Some(orphan.adopt(&self.label).unwrap()));
+    }
+
+    /// Leaves the spool for a new one.
+    fn roll(&self) -> Orphan {
+        self.spool.lock().unwrap().roll(identity(2), now_ms()).unwrap()
+    }
+
+    /// Damages the header of segments; their entries can be read by whoever knows the file.
+    fn damage_headers(&self, segments: &[usize]) {
+        for segment in segments {
+            let mut bytes = fs::read(self.file(*segment)).unwrap();
+            bytes[20] ^= 1;
+            fs::write(self.file(*segment), bytes).unwrap();
+        }
     }
 
     /// Tries what waits, one after the other, until nothing does.
@@ -146,10 +168,7 @@ async fn what_vanishes_of_an_adopted_spool_is_declared_and_the_spool_ends() {
     let mut world = World::new();
     world.fill();
     let oldest = world.file(0);
-    let orphan = world.spool.lock().unwrap().roll(identity(2), now_ms()).unwrap();
-    let adopted = orphan.adopt(&world.label).unwrap();
-    world.uploader.adoption_begins();
-    world.uploader.adoption_ends(Some(adopted));
+    world.adopt(world.roll());
     fs::remove_file(oldest).unwrap();
     world.deliver().await;
     let (objects, lines) = world.delivered();
@@ -168,7 +187,7 @@ async fn what_vanished_of_a_spool_that_was_left_is_declared_when_it_is_adopted()
     world.fill();
     let cleared = world.file(0).parent().unwrap().to_owned();
     fs::remove_dir_all(cleared).unwrap();
-    let mut orphan = world.spool.lock().unwrap().roll(identity(2), now_ms()).unwrap();
+    let mut orphan = world.roll();
     world.deliver().await;
     assert_eq!(world.delivered(), (SEGMENTS - 6, vec![]), "by their descriptors");
     assert!(orphan.rescue().unwrap());
@@ -189,14 +208,8 @@ async fn what_vanished_of_a_spool_that_was_left_is_declared_when_it_is_adopted()
 async fn what_an_adopter_finds_takes_the_place_of_what_the_spool_had_said() {
     let mut world = World::new();
     world.fill();
-    for segment in [10, 11] {
-        let mut bytes = fs::read(world.file(segment)).unwrap();
-        bytes[20] ^= 1;
-        fs::write(world.file(segment), bytes).unwrap();
-    }
-    let orphan = world.spool.lock().unwrap().roll(identity(2), now_ms()).unwrap();
-    world.uploader.adoption_begins();
-    world.uploader.adoption_ends(Some(orphan.adopt(&world.label).unwrap()));
+    world.damage_headers(&[10, 11]);
+    world.adopt(world.roll());
     world.deliver().await;
     let (objects, lines) = world.delivered();
     assert_eq!(
@@ -208,4 +221,23 @@ async fn what_an_adopter_finds_takes_the_place_of_what_the_spool_had_said() {
         lines[0].contains("\"seq\":10,\"last\":11,"),
         "one range, and nothing of it is delivered as well: {lines:?}"
     );
+}
+
+#[tokio::test]
+async fn an_upload_that_ends_when_an_adopter_has_found_something_else_says_nothing_of_that() {
+    let mut world = World::new();
+    world.fill();
+    let begun = world.uploader.waiting()[10].id;
+    world.attempts += 1;
+    world.uploader.start(begun, world.attempts);
+    world.damage_headers(&[10, 11]);
+    world.adopt(world.roll());
+    let told = std::iter::from_fn(|| world.told.try_recv().ok()).count();
+    assert!(told > 0, "what waits");
+    // The upload goes on, and succeeds.
+    while !matches!(world.told.recv().await.unwrap(), Event::Added(waiting) if waiting.id == begun) {}
+    world.deliver().await;
+    let (objects, lines) = world.delivered();
+    assert_eq!((objects, lines.len()), (SEGMENTS - 2 + 1 + 1, 1), "the end, the object that was on its way: {lines:?}");
+    assert!(lines[0].contains("\"seq\":10,\"last\":11,"), "what the adopter found is told: {lines:?}");
 }

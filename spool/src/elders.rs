@@ -14,6 +14,8 @@ use crate::spool::SpoolEvent;
 #[derive(Default)]
 pub(crate) struct Elders {
     by_id: BTreeMap<SpoolId, Adopted>,
+    /// What all of them take: asked for by every append.
+    disk_bytes: u64,
     /// What became of objects of spools that were rolled away from and are not adopted yet.
     early: BTreeMap<SegmentKey, Early>,
 }
@@ -40,8 +42,13 @@ impl Elders {
         let dropped = adopted.dropped().iter().filter(|range| waiting(range.key())).copied();
         let mut events: Vec<_> = segments.map(SpoolEvent::Sealed).chain(dropped.map(SpoolEvent::Dropped)).collect();
         self.by_id.insert(id, adopted);
+        self.measure();
         events.extend(self.advance(id));
         events
+    }
+
+    fn measure(&mut self) {
+        self.disk_bytes = self.by_id.values().map(Adopted::disk_bytes).sum();
     }
 
     pub(crate) fn attempt_begun(&mut self, key: &SegmentKey) {
@@ -61,18 +68,19 @@ impl Elders {
     /// Declares that an object can no longer be read. Tells what became of it; nothing if none of this key waits.
     pub(crate) fn declare_lost(&mut self, key: &SegmentKey, cause: LossCause, now_ms: i64) -> Vec<SpoolEvent> {
         let lost = self.by_id.get_mut(&key.spool).and_then(|adopted| adopted.declare_lost(key, cause, now_ms));
+        self.measure();
         lost.map_or(Vec::new(), |range| vec![SpoolEvent::Gone(*key), SpoolEvent::Dropped(range)])
     }
 
     /// Notes that something is delivered. Tells when nothing of its spool waits any more.
     pub(crate) fn delivered(&mut self, key: &SegmentKey) -> (io::Result<()>, Option<SpoolEvent>) {
-        match self.by_id.get_mut(&key.spool) {
-            Some(adopted) => (adopted.delivered(key), self.advance(key.spool)),
-            None => {
-                self.early.insert(*key, Early::Delivered);
-                (Ok(()), None)
-            }
-        }
+        let Some(adopted) = self.by_id.get_mut(&key.spool) else {
+            self.early.insert(*key, Early::Delivered);
+            return (Ok(()), None);
+        };
+        let removed = adopted.delivered(key);
+        self.measure();
+        (removed, self.advance(key.spool))
     }
 
     fn advance(&self, id: SpoolId) -> Option<SpoolEvent> {
@@ -82,11 +90,13 @@ impl Elders {
 
     /// Removes a spool of which everything is delivered.
     pub(crate) fn finish(&mut self, id: SpoolId) -> io::Result<()> {
-        self.by_id.remove(&id).map_or(Ok(()), Adopted::finish)
+        let finished = self.by_id.remove(&id).map_or(Ok(()), Adopted::finish);
+        self.measure();
+        finished
     }
 
     pub(crate) fn disk_bytes(&self) -> u64 {
-        self.by_id.values().map(Adopted::disk_bytes).sum()
+        self.disk_bytes
     }
 
     pub(crate) fn tombstones(&self) -> usize {
@@ -97,6 +107,8 @@ impl Elders {
     /// is none. A spool whose disk refuses even that is passed over.
     pub(crate) fn give_way(&mut self, now_ms: i64) -> Vec<SpoolEvent> {
         let gave_way = |adopted: &mut Adopted| adopted.give_way(now_ms).ok().filter(|events| !events.is_empty());
-        self.by_id.values_mut().find_map(gave_way).unwrap_or_default()
+        let events = self.by_id.values_mut().find_map(gave_way).unwrap_or_default();
+        self.measure();
+        events
     }
 }

@@ -200,7 +200,7 @@ impl KeptSegments {
     /// Notes that something is delivered; returns the row to write, and whether what waits for older ones could be marked
     /// and emptied.
     pub(crate) fn delivered(&mut self, segment: SegmentId) -> Option<(Row, io::Result<()>)> {
-        let older_waits = self.by_segment.range(..segment).next().is_some();
+        let older_waits = self.by_segment.range(..segment).any(|(_, kept)| !kept.delivered);
         let kept = self.by_segment.get_mut(&segment)?;
         (kept.delivered, kept.in_flight) = (true, false);
         kept.row.state = RowState::Uploaded;

@@ -133,27 +133,25 @@ impl Uploader {
         let mut state = lock(&self.shared.state);
         let id = outgoing.id();
         let was_running = state.running.remove(&attempt).is_some();
-        // Something else may wait under its name by now: an adopter knows better what is there.
-        let is_current = state.outbox.get(&id).is_some_and(|waiting| waiting.key() == outgoing.key());
-        let result = match end {
-            End::Delivered(outcome) => {
-                let changes = if is_current { state.delivered(outgoing, outcome) } else { Vec::new() };
-                self.report_changes(&state, changes);
-                if is_current { Ok(()) } else { Err(PutErrorKind::Body) }
-            }
-            End::Unreadable(cause) if was_running && is_current => {
-                let changes = state.lost(outgoing, cause);
-                self.report_changes(&state, changes);
-                Err(PutErrorKind::Body)
-            }
-            End::Unreadable(_) => Err(PutErrorKind::Body),
+        let waiting = state.outbox.get(&id);
+        if waiting.as_ref().is_some_and(|waiting| waiting.key() != outgoing.key()) {
+            // An adopter knows better what is there: that is tried in its place, and this attempt counts for nothing.
+            return self.report_changes(&state, [Change::Removed(id), Change::Added(id)]);
+        }
+        let (changes, result) = match end {
+            // One that does not wait any more was delivered by an attempt that had been cancelled and begun anew.
+            End::Delivered(_) if waiting.is_none() => (Vec::new(), Ok(())),
+            End::Delivered(outcome) => (state.delivered(outgoing, outcome), Ok(())),
+            End::Unreadable(cause) if was_running => (state.lost(outgoing, cause), Err(PutErrorKind::Body)),
+            End::Unreadable(_) => (Vec::new(), Err(PutErrorKind::Body)),
             End::Failed(error) => {
                 if was_running {
                     state.failed(&id, &error, &self.shared.store.describe());
                 }
-                Err(error.kind)
+                (Vec::new(), Err(error.kind))
             }
         };
+        self.report_changes(&state, changes);
         self.report(Event::AttemptEnded { id, attempt, result });
     }
 

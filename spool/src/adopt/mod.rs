@@ -1,6 +1,7 @@
 //! Taking over spools whose process is gone.
 //!
-//! * Adoption writes to no file of the orphan: whatever it computes, another adopter computes again.
+//! * Adoption writes to no file of the orphan: whatever it computes, another adopter computes again. What has to give way while
+//!   it is drained leaves a tombstone and is counted in the newest slot, so that holds from then on, too.
 //! * Whose lock is held is alive and left alone.
 //! * Files are removed one by one as their objects are delivered, in order; the last one only when the end of the stream has
 //!   been delivered too, so a kill at any point leaves what is needed to go on.
