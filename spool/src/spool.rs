@@ -1,38 +1,39 @@
 //! The living spool: one place, one writer, from its first segment to its end or its roll.
 
+mod delivery;
+mod making;
+mod room;
+
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::adopt::{Adopted, Orphan, StreamEnd};
+use making::{active_row, first_segment, make_directory, next_segment, retired_row};
+use room::{SpaceCheck, is_full};
+
+use crate::adopt::{Orphan, StreamEnd};
 use crate::codec::{Compression, Encoder};
 use crate::elders::Elders;
-use crate::format::checksum::Salt;
-use crate::format::segment_header::SegmentHeader;
-use crate::format::state_slot::StateSlot;
-use crate::format::tombstone::{Tombstone, may_merge};
+use crate::format::tombstone::Tombstone;
 use crate::id::{SegmentId, Seqno, SpoolId};
 use crate::kept::{Kept, KeptSegments};
 use crate::loss::{LossCause, Losses};
-use crate::manifest::{Manifest, ManifestState, Row, RowState, SealedRow};
-use crate::quota::{SpoolLimits, WhenFull, disk_bytes};
+use crate::manifest::{Manifest, ManifestState, Row, RowState};
+use crate::quota::{SpoolLimits, disk_bytes};
 use crate::seal::SealReason;
 use crate::segment::active::{ActiveSegment, AppendError, Batch};
 use crate::segment::sealed::{DroppedRange, SealedSegment, SegmentFacts, SegmentKey};
-use crate::storage::disk::{Disk, SpoolDir};
+use crate::storage::disk::Disk;
 use crate::storage::memory::Memory;
-use crate::storage::{Covered, Space, Storage};
+use crate::storage::{Covered, Storage};
 
 /// Names a segment when it is sealed, from its facts alone, so that everyone who has the file gives it the same name.
 pub type Labeler = Arc<dyn Fn(&SegmentFacts) -> String + Send + Sync>;
 
 /// The most that a spool in memory takes, in bytes.
 pub const MEMORY_BYTES_MAX: u64 = 8 * 1024 * 1024;
-/// Room on the file system is measured anew after so many appended bytes, or so much time.
-const SPACE_CHECK_BYTES: u64 = 1024 * 1024;
-const SPACE_CHECK_MS: u64 = 1_000;
 /// How long the end of the process waits for the manifest's thread. One that hangs leaves a directory that holds nothing.
 const MANIFEST_LIMIT: Duration = Duration::from_millis(200);
 
@@ -158,14 +159,6 @@ impl Place {
             Self::Other(storage) => storage.as_ref(),
         }
     }
-}
-
-/// When room was last measured, and what it was.
-#[derive(Debug, Clone, Copy, Default)]
-struct SpaceCheck {
-    space: Option<Space>,
-    at_ms: Option<i64>,
-    appended_bytes: u64,
 }
 
 impl Spool {
@@ -314,20 +307,6 @@ impl Spool {
         self.active.slot().undeclared.is_none() || self.may_bury()
     }
 
-    /// The limits of the place: memory has its own bound, and takes no notice of what lies on disk. The configured ones are for
-    /// the next roll.
-    fn limits(&self) -> SpoolLimits {
-        if matches!(self.place, Place::Memory(_)) {
-            SpoolLimits { bytes_max: Some(u64::MAX), when_full: WhenFull::DropNewest, ..self.config.limits }
-        } else {
-            self.config.limits
-        }
-    }
-
-    fn may_bury(&self) -> bool {
-        self.kept.tombstones() + self.elders.tombstones() < self.config.limits.tombstones_max
-    }
-
     /// A refused range ends the segment: what is stored before it is sealed, the range gets a tombstone, and the next
     /// segment begins behind it. As long as one of these fails, batches are refused into the same range.
     fn declare_refused(&mut self, now_ms: i64) -> io::Result<()> {
@@ -404,72 +383,6 @@ impl Spool {
         self.events.extend(sealed.map(SpoolEvent::Sealed));
         // What cannot be removed has a row that says so.
         let _ = self.remove_delivered();
-    }
-
-    /// Takes in an adopted spool, to be drained beside this one: what it takes counts in the quota, and it gives way first.
-    /// What is to be delivered of it comes as [events](Self::take_events); of a spool that was rolled away from, some of it
-    /// has come before.
-    pub fn take_in(&mut self, adopted: Adopted) {
-        self.events.extend(self.elders.take_in(adopted));
-    }
-
-    /// Removes an adopted spool of which everything is delivered.
-    pub fn finish(&mut self, adopted: SpoolId) -> io::Result<()> {
-        self.elders.finish(adopted)
-    }
-
-    /// Notes that an upload was begun: the segment does not give way until it has ended.
-    pub fn attempt_begun(&mut self, key: &SegmentKey) {
-        if key.spool != self.id() {
-            return self.elders.attempt_begun(key);
-        }
-        if let Some(row) = self.kept.attempt_begun(key.segment) {
-            self.manifest.put(key.segment, row);
-        }
-    }
-
-    /// Notes that an upload has ended without success.
-    pub fn attempt_failed(&mut self, key: &SegmentKey) {
-        if key.spool != self.id() {
-            return self.elders.attempt_failed(key);
-        }
-        self.kept.attempt_ended(key.segment);
-    }
-
-    /// Lets go of a segment or of a declared loss that is where it should be.
-    ///
-    /// Files vanish in order, so that a gap between two of them always means a loss: while an older one waits, this one is
-    /// only marked and emptied. Its row says that it is delivered before it goes, so it may go a moment later; an adopter
-    /// will not upload it again, and a row without a file always means a loss, too. One that cannot be removed is tried
-    /// again with the next one that is delivered.
-    pub fn remove(&mut self, key: &SegmentKey) -> io::Result<()> {
-        if key.spool != self.id() {
-            let (removed, event) = self.elders.delivered(key);
-            self.events.extend(event);
-            return removed;
-        }
-        let Some((row, marked)) = self.kept.delivered(key.segment) else { return Ok(()) };
-        let ticket = self.manifest.put(key.segment, row);
-        self.kept.row_is_sent(key.segment, ticket);
-        let marked = marked.or_else(|error| self.mark_in_place_of(key.segment, error));
-        marked.and(self.remove_delivered().map(drop))
-    }
-
-    /// Removes delivered files that nothing holds back. Returns whether there were any.
-    fn remove_delivered(&mut self) -> io::Result<bool> {
-        let mut were_any = false;
-        self.covered.remove_all(self.place.storage())?;
-        while let Some((segment, row)) = self.kept.removable(|ticket| self.manifest.has_settled(ticket)) {
-            if let Err(error) = self.place.storage().remove_segment(segment) {
-                // Those behind it wait for it: a gap would look like a loss.
-                self.manifest.put(segment, row);
-                return Err(error);
-            }
-            self.kept.take(segment);
-            self.manifest.remove(segment);
-            were_any = true;
-        }
-        Ok(were_any)
     }
 
     /// How many segments and declared losses are not delivered.
@@ -560,110 +473,6 @@ impl Spool {
         Ok(nothing_left)
     }
 
-    /// Makes room for so many bytes, by what the limits say.
-    fn make_room(&mut self, needed: u64, now_ms: i64) -> Result<(), AppendError> {
-        while !self.has_room(needed, now_ms) {
-            let full = io::Error::new(io::ErrorKind::QuotaExceeded, "its limits are reached");
-            self.give_way_or(full, now_ms)?;
-            self.space.at_ms = None;
-        }
-        Ok(())
-    }
-
-    fn has_room(&mut self, needed: u64, now_ms: i64) -> bool {
-        let limits = self.limits();
-        let is_due = self.space.appended_bytes >= SPACE_CHECK_BYTES
-            || self.space.at_ms.is_none_or(|at_ms| at_ms.abs_diff(now_ms) >= SPACE_CHECK_MS);
-        if is_due {
-            // A file system that cannot be measured is one that a write will tell of.
-            let space = self.place.storage_ref().space().unwrap_or_default();
-            self.space = SpaceCheck { space, at_ms: Some(now_ms), appended_bytes: 0 };
-        }
-        // What gave way became a tombstone: it has a limit of its own.
-        let segments_fit =
-            self.kept.len() < limits.segments_max || self.kept.len() - self.kept.tombstones() < limits.segments_max;
-        segments_fit && limits.has_room(self.disk_bytes(), needed, self.space.space)
-    }
-
-    /// Gives up the oldest segment that may give way. If there is none, the spool is full; a disk that refuses even that is
-    /// a disk that fails.
-    fn give_way_or(&mut self, full: io::Error, now_ms: i64) -> Result<(), AppendError> {
-        match self.give_way(now_ms) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(AppendError::Full(full)),
-            Err(error) if is_full(&error) => Err(AppendError::Full(error)),
-            Err(error) => Err(AppendError::Write(error)),
-        }
-    }
-
-    fn give_way(&mut self, now_ms: i64) -> io::Result<bool> {
-        if self.let_delivered_go() {
-            return Ok(true);
-        }
-        if self.limits().when_full == WhenFull::DropNewest {
-            return Ok(false);
-        }
-        if self.elders_give_way(now_ms) {
-            return Ok(true);
-        }
-        if self.kept.evictable().is_none() {
-            // Only the active segment is left: it gives way unless an older one is just being uploaded.
-            let alone = self.kept.in_flight().next().is_none() && self.active.totals().records > 0;
-            if !alone || !self.seal(SealReason::Limit, now_ms).map_err(|SealError(error)| error)? {
-                return Ok(false);
-            }
-        }
-        self.evict(now_ms)
-    }
-
-    fn elders_give_way(&mut self, now_ms: i64) -> bool {
-        let events = if self.may_bury() { self.elders.give_way(now_ms) } else { Vec::new() };
-        let gave_way = !events.is_empty();
-        self.events.extend(events);
-        gave_way
-    }
-
-    /// Nothing is given up for what is delivered and waits for its row: rather the manifest.
-    fn let_delivered_go(&mut self) -> bool {
-        if self.kept.oldest_is_delivered() {
-            self.manifest.abandon();
-        }
-        self.remove_delivered().unwrap_or(false)
-    }
-
-    fn evict(&mut self, now_ms: i64) -> io::Result<bool> {
-        let Some((segment, facts)) = self.kept.evictable() else { return Ok(false) };
-        let own = Tombstone {
-            spool: self.identity.id,
-            segment,
-            first: facts.first,
-            records: facts.records,
-            bytes: facts.raw_bytes,
-            time_ms: now_ms,
-            cause: LossCause::Quota,
-            maybe_delivered: facts.attempted,
-        };
-        let merged = self.kept.tombstone_before(segment).filter(|before| may_merge(before, &own));
-        if merged.is_none() && !self.may_bury() {
-            return Ok(false);
-        }
-        let tombstone = merged.map_or(own, |before| before.with(&own));
-        let storage = self.place.storage();
-        storage.bury(tombstone.segment, &tombstone.encode())?;
-        if tombstone.segment != segment {
-            self.covered.remove(segment, storage);
-        }
-        self.kept.discard(segment);
-        // The range is told by its tombstone. Totals that cannot be written now go with the next ones, or the next segment.
-        let _ = self.active.update_slot(|slot| slot.losses.add(LossCause::Quota, own.records, own.bytes));
-        if let Some(before) = merged {
-            self.forget(before.segment, before.first);
-        }
-        self.forget(segment, own.first);
-        self.bury_kept(tombstone);
-        Ok(true)
-    }
-
     fn forget(&mut self, segment: SegmentId, first: Seqno) {
         self.kept.take(segment);
         self.manifest.remove(segment);
@@ -692,10 +501,6 @@ impl From<Tombstone> for DroppedRange {
     }
 }
 
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
-
 impl fmt::Debug for Spool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Spool")
@@ -705,109 +510,5 @@ impl fmt::Debug for Spool {
     }
 }
 
-fn make_directory(config: &SpoolConfig, identity: Identity, now_ms: i64) -> io::Result<(Disk, ActiveSegment)> {
-    let dir = SpoolDir::make_unpublished(&config.root, identity.id)?;
-    let made = fill_directory(config, identity, now_ms, &dir);
-    // A half-made directory holds nothing; if it stays, the next adopter tries again to remove it.
-    let (lock, active) = made.inspect_err(|_| drop(dir.remove()))?;
-    Ok((Disk::new(dir.publish()?, lock), active))
-}
-
-fn fill_directory(
-    config: &SpoolConfig,
-    identity: Identity,
-    now_ms: i64,
-    dir: &SpoolDir,
-) -> io::Result<(crate::storage::disk::DirLock, ActiveSegment)> {
-    let lock = dir.try_lock()?.ok_or(io::ErrorKind::WouldBlock)?;
-    let file = Arc::new(dir.create_segment(SegmentId(0))?);
-    let header = header(config, identity, SegmentId(0), Seqno(0), now_ms);
-    Ok((lock, ActiveSegment::create(file, header, first_slot())?))
-}
-
-fn first_segment(
-    config: &SpoolConfig,
-    identity: Identity,
-    now_ms: i64,
-    storage: &dyn Storage,
-) -> io::Result<ActiveSegment> {
-    let file = storage.create_segment(SegmentId(0))?;
-    ActiveSegment::create(file, header(config, identity, SegmentId(0), Seqno(0), now_ms), first_slot())
-}
-
-/// Makes the segment that follows the active one, with the totals that are known so far.
-fn next_segment(
-    config: &SpoolConfig,
-    identity: Identity,
-    active: &ActiveSegment,
-    segment: SegmentId,
-    now_ms: i64,
-    storage: &dyn Storage,
-) -> io::Result<ActiveSegment> {
-    let first = active.next_seq();
-    let ended = active.totals().ended && active.slot().undeclared.is_none();
-    let slot = StateSlot { next_seq: first, undeclared: None, ended, ..*active.slot() };
-    let file = storage.create_segment(segment)?;
-    ActiveSegment::create(file, header(config, identity, segment, first, now_ms), slot).inspect_err(|_| {
-        // Otherwise the next attempt would find the name taken.
-        let _ = storage.remove_segment(segment);
-    })
-}
-
-fn header(
-    config: &SpoolConfig,
-    identity: Identity,
-    segment: SegmentId,
-    first_seq: Seqno,
-    now_ms: i64,
-) -> SegmentHeader {
-    SegmentHeader {
-        codec: config.compression.codec,
-        line_format: config.line_format,
-        spool: identity.id,
-        segment,
-        first_seq,
-        opened_ms: now_ms,
-        salt: Salt::nth(identity.salt_seed, segment.0),
-    }
-}
-
-fn first_slot() -> StateSlot {
-    StateSlot {
-        generation: 0,
-        next_seq: Seqno(0),
-        losses: Losses::default(),
-        undeclared: None,
-        ended: false,
-        delivered: false,
-    }
-}
-
-fn active_row(active: &ActiveSegment) -> Row {
-    Row {
-        state: RowState::Active,
-        first_seq: active.header.first_seq.0,
-        opened_ms: active.header.opened_ms,
-        sealed: None,
-        label: String::new(),
-        attempts: 0,
-    }
-}
-
-fn retired_row(active: &ActiveSegment, segment: Option<&SealedSegment>) -> Row {
-    let sealed = segment.map(SealedSegment::facts).map(|facts| SealedRow {
-        reason: facts.reason.code(),
-        last_seq: facts.last.0,
-        records: facts.records,
-        raw_bytes: facts.raw_bytes,
-        file_bytes: active.file_bytes(),
-        object_bytes: facts.object_bytes,
-        digest: facts.digest,
-    });
-    let label = segment.map(|segment| segment.label().to_owned()).unwrap_or_default();
-    Row { state: RowState::Sealed, sealed, label, ..active_row(active) }
-}
-
-mod lost;
 #[cfg(test)]
 mod tests;

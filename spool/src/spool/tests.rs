@@ -3,7 +3,10 @@ use std::path::Path;
 
 use super::*;
 use crate::adopt::{Adopted, find_orphans};
+use crate::format::checksum::Salt;
 use crate::format::meta::Meta;
+use crate::quota::WhenFull;
+use crate::storage::disk::SpoolDir;
 use crate::storage::faulty::{Fault, Faulty};
 use crate::storage::memory::Memory;
 
