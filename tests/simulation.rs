@@ -11,7 +11,8 @@ mod simulated;
 use simulated::disk::Disk;
 use simulated::model::ModelDisk;
 use simulated::real::RealDisk;
-use simulated::world::{Tally, World};
+use simulated::tally::Tally;
+use simulated::world::World;
 
 const MODEL_SEEDS: u64 = 20_000;
 const REAL_SEEDS: u64 = 300;

@@ -6,4 +6,5 @@ pub mod model;
 pub mod profile;
 pub mod real;
 pub mod store;
+pub mod tally;
 pub mod world;

@@ -1,0 +1,96 @@
+//! What must hold of every decision.
+
+use super::*;
+
+impl<D: Disk> World<D> {
+    pub(super) fn decided(&mut self, plan: InvokePlan) {
+        let invocations = self.invocations;
+        if let Some(invocation) = &mut self.invocation {
+            invocation.plan = Some(plan);
+        }
+        let Some(process) = self.process.as_mut().filter(|process| process.was_down) else { return };
+        if matches!(plan, InvokePlan::DrainAtEnd { .. }) {
+            return self.find("while the store is down an invocation is held to drain".into());
+        }
+        if plan != InvokePlan::NextAtOnce {
+            process.probes_given_time += 1;
+            let given = process.probes_given_time;
+            self.tally.count("probes given time", 1);
+            // Each outage may have its own; within one their number does not follow its length.
+            if given > invocations.ilog2() + 8 {
+                self.find(format!("{given} invocations were held while the store was down"));
+            }
+        }
+    }
+
+    pub(super) fn calls_next(&mut self) {
+        let Some(process) = &mut self.process else { return };
+        if std::mem::replace(&mut process.has_asked, true) {
+            return self.find("two `next` at a time".into());
+        }
+        if let Some(invocation) = &self.invocation
+            && self.now_ms > self.held_until_ms(invocation)
+        {
+            let since_ms = self.now_ms - invocation.began_ms;
+            let late = format!("`next` came {since_ms} ms after INVOKE, told {:?}", invocation.told_ms);
+            return self.find(late);
+        }
+        self.finish_invocation();
+        self.at(0, Step::OffersShutdown);
+    }
+
+    /// The latest that `next` may be called: the budget counts from the end of the function as far as it was told.
+    pub(super) fn held_until_ms(&self, invocation: &Invocation) -> i64 {
+        let drain = &self.profile.policies.drain;
+        let Invocation { began_ms, deadline_ms, .. } = *invocation;
+        let budget_ms = i64::try_from(drain.budget.as_millis()).unwrap();
+        let until_ms = match (invocation.plan, invocation.told_ms) {
+            (Some(InvokePlan::NextAtOnce), _) => began_ms,
+            (Some(InvokePlan::FinishOne { .. }), _) => began_ms + budget_ms,
+            (_, Some(told_ms)) => told_ms + budget_ms,
+            (_, None) => deadline_ms,
+        };
+        let margin_ms = (self.profile.timeout_ms / 20).max(100);
+        until_ms.min(deadline_ms - margin_ms) + invocation.stalled_ms + TOLERANCE_MS
+    }
+
+    pub(super) fn exits(&mut self) {
+        let Some(process) = self.process.take() else { return };
+        self.tell(|| "exits".into());
+        self.gone(&process);
+        if self.is_last {
+            self.is_over = true;
+            if let Err(finding) = everything_arrived(&self.store, self.disk.acknowledged().iter()) {
+                self.find(finding);
+            }
+        }
+    }
+
+    /// What the machine believes to wait is what waits.
+    pub(super) fn check_order(&mut self) {
+        let Some(process) = &self.process else { return };
+        let (believed, waits) = (process.machine.waiting(), self.disk.waiting());
+        if believed != waits {
+            self.find(format!("{waits} objects wait, and the machine knows of {believed}"));
+        }
+    }
+
+    /// Nothing waits, and nothing is too old.
+    pub(super) fn is_drained(&self) -> bool {
+        let Some(process) = &self.process else { return false };
+        let age_ms = i64::try_from(self.profile.policies.seal.age.as_millis()).unwrap();
+        let has_calmed = self.calm_since.is_some_and(|(since, _)| self.invocations >= since + 5);
+        let is_young = process.machine.oldest_age_ms().is_none_or(|oldest_ms| oldest_ms <= 2 * age_ms + 240_000);
+        has_calmed && process.machine.waiting() == 0 && is_young
+    }
+
+    /// With a store that works everything leaves, whatever the rhythm of the function.
+    pub(super) fn check_liveness(&mut self) {
+        let Some((since, since_ms)) = self.calm_since else { return };
+        let patience = 80 + 3 * u64::from(self.profile.invocations);
+        if !self.is_last && self.invocations > since + patience && self.now_ms > since_ms + 120_000 {
+            let waiting = self.process.as_ref().map(|process| process.machine.waiting());
+            self.find(format!("the store works since {patience} invocations, and {waiting:?} objects wait"));
+        }
+    }
+}
