@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use crate::adopt::Adopted;
+use crate::adopt::{Adopted, Orphan};
 use crate::id::SpoolId;
 use crate::loss::LossCause;
 use crate::segment::sealed::SegmentKey;
@@ -49,6 +49,16 @@ impl Elders {
 
     fn measure(&mut self) {
         self.disk_bytes = self.by_id.values().map(Adopted::disk_bytes).sum();
+    }
+
+    /// Takes out those whose directory somebody has cleared: they are orphans again.
+    pub(crate) fn take_cleared(&mut self) -> Vec<Orphan> {
+        let cleared: Vec<_> = self.by_id.extract_if(.., |_, adopted| adopted.is_cleared()).collect();
+        for (_, adopted) in &cleared {
+            self.early.extend(adopted.in_flight().map(|key| (key, Early::InFlight)));
+        }
+        self.measure();
+        cleared.into_iter().map(|(_, adopted)| adopted.into_orphan()).collect()
     }
 
     pub(crate) fn attempt_begun(&mut self, key: &SegmentKey) {

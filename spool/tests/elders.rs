@@ -183,6 +183,23 @@ fn a_segment_that_is_just_being_uploaded_does_not_give_way() {
 }
 
 #[test]
+fn what_is_just_being_uploaded_does_not_give_way_when_its_spool_had_to_be_restored() {
+    let dir = tempfile::tempdir().unwrap();
+    let id = leave_behind(dir.path(), 1, 2, 50);
+    let mut own = create(dir.path(), 2, SpoolLimits { bytes_max: Some(150_000), ..no_limits() });
+    own.take_in(adopt_only(dir.path(), &own));
+    let events = own.take_events();
+    let SpoolEvent::Sealed(begun) = &events[0] else { panic!("{events:?}") };
+    own.attempt_begun(&begun.key());
+    std::fs::remove_dir_all(dir.path().join(id.to_string())).unwrap();
+    let mut orphan = own.take_cleared().remove(0);
+    assert!(orphan.rescue().unwrap());
+    own.take_in(orphan.adopt(&labeler()).unwrap());
+    own.take_events();
+    assert_ne!(gone(&append_until_something_gives_way(&mut own)), [begun.key()]);
+}
+
+#[test]
 fn who_adopts_next_declares_and_counts_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let id = leave_behind(dir.path(), 1, 3, 50);

@@ -16,9 +16,11 @@ use model_world::{COMPRESSIONS, number};
 /// Seeds that have failed once.
 const PAST_FAILURES: &[u64] = &[
     20_260_037,
+    20_260_050,
     20_264_137,
     1_020_260_135,
     1_020_260_239,
+    1_020_260_267,
     1_020_260_799,
     1_020_266_523,
     2_020_260_025,

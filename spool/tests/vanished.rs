@@ -20,6 +20,10 @@ use spool::{
 const SEGMENTS: u64 = 70;
 
 fn create(root: &Path) -> Spool {
+    create_as(root, 1)
+}
+
+fn create_as(root: &Path, life: u32) -> Spool {
     let config = SpoolConfig {
         root: root.into(),
         compression: Compression::default(),
@@ -27,7 +31,7 @@ fn create(root: &Path) -> Spool {
         label: labeler(),
         limits: no_limits(),
     };
-    Spool::create(config, identity(1), NOW).unwrap()
+    Spool::create(config, identity(life), NOW).unwrap()
 }
 
 /// A spool whose segments hold one record each, and what it said of them.
@@ -360,4 +364,86 @@ fn a_spool_gives_way_although_somebody_removed_its_ballast() {
         assert!(writer.seal());
     }
     assert_eq!(writer.refused, 0);
+}
+
+/// The living spool with one that it has adopted: `segments` segments of one record each.
+fn living_with_adopted(root: &Path, segments: u64) -> (Spool, PathBuf) {
+    let mut dead = create(root);
+    for _ in 0..segments {
+        append(&mut dead, 1, false, NOW).unwrap();
+        dead.seal(SealReason::Size, NOW).unwrap();
+    }
+    let place = root.join(dead.id().to_string());
+    drop(dead);
+    let mut living = create_as(root, 2);
+    living.take_in(adopt(orphan(root)));
+    assert_eq!(sealed(&mut living).len() as u64, segments);
+    assert!(living.take_cleared().is_empty(), "it is where it should be");
+    (living, place)
+}
+
+#[test]
+fn an_adopted_spool_that_is_cleared_is_on_disk_again_before_a_later_kill() {
+    for what in ["all of it", "the lock", "the newest segment"] {
+        let root = tempfile::tempdir().unwrap();
+        let (mut living, place) = living_with_adopted(root.path(), 5);
+        match what {
+            "all of it" => fs::remove_dir_all(&place).unwrap(),
+            "the lock" => fs::remove_file(place.join("lock")).unwrap(),
+            _ => fs::remove_file(place.join("000000000005.seg")).unwrap(),
+        }
+        let mut cleared = living.take_cleared();
+        assert_eq!(cleared.len(), 1, "{what}");
+        let mut orphan_again = cleared.remove(0);
+        assert!(orphan_again.rescue().unwrap(), "{what}");
+        living.take_in(adopt(orphan_again));
+        assert_eq!(sealed(&mut living).len(), 5, "{what}: told again");
+        drop(living);
+        let mut found = find_orphans(root.path(), identity(3).id).unwrap();
+        let adopted = adopt(found.orphans.remove(0));
+        assert_eq!((objects(&adopted), lost(&adopted)), ((0..5).collect(), vec![]), "{what}");
+    }
+}
+
+#[test]
+fn what_of_a_cleared_adopted_spool_nothing_holds_is_declared() {
+    let root = tempfile::tempdir().unwrap();
+    let (mut living, place) = living_with_adopted(root.path(), SEGMENTS);
+    fs::remove_dir_all(place).unwrap();
+    let mut orphan_again = living.take_cleared().remove(0);
+    assert!(orphan_again.rescue().unwrap());
+    let adopted = adopt(orphan_again);
+    // One descriptor goes to the empty segment behind the last.
+    assert_eq!((objects(&adopted), lost(&adopted).len()), ((7..SEGMENTS).collect(), 7));
+    assert!(adopted.dropped().iter().all(|range| range.cause == LossCause::Vanished));
+}
+
+#[test]
+fn what_is_delivered_while_an_adopted_spool_is_restored_is_not_told_again() {
+    let root = tempfile::tempdir().unwrap();
+    let (mut living, place) = living_with_adopted(root.path(), 3);
+    fs::remove_dir_all(place).unwrap();
+    let mut orphan_again = living.take_cleared().remove(0);
+    orphan_again.rescue().unwrap();
+    let adopted = adopt(orphan_again);
+    let first = adopted.segments()[0].key();
+    living.remove(&first).unwrap();
+    living.take_in(adopted);
+    let told: Vec<_> = sealed(&mut living).iter().map(|segment| segment.facts().first.0).collect();
+    assert_eq!(told, [1, 2]);
+}
+
+#[test]
+fn an_adopted_spool_that_cannot_be_restored_is_delivered_from_its_descriptors() {
+    let root = tempfile::tempdir().unwrap();
+    let spools = root.path().join("spools");
+    let (mut living, _) = living_with_adopted(&spools, 3);
+    fs::remove_dir_all(&spools).unwrap();
+    fs::write(&spools, b"no directory").unwrap();
+    let mut orphan_again = living.take_cleared().remove(0);
+    orphan_again.rescue().unwrap_err();
+    living.take_in(adopt(orphan_again));
+    let segments = sealed(&mut living);
+    assert!(segments.iter().all(|segment| segment.find_loss().is_none()) && segments.len() == 3);
+    assert!(living.take_cleared().is_empty(), "it is not tried again every second");
 }

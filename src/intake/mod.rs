@@ -201,6 +201,7 @@ impl Intake {
     /// soon as there is one.
     pub fn check_place(&self, now_ms: i64) {
         self.with_spool(|state, spool| {
+            state.orphans.extend(spool.take_cleared());
             if spool.is_volatile() {
                 let Ok(orphan) = spool.roll(identity::fresh(now_ms), now_ms) else { return };
                 crate::warn!("spool={} Logs are durable again.", spool.id());

@@ -5,11 +5,12 @@ use std::fmt;
 use std::io;
 
 use super::drain::{AdoptedFile, LastState};
+use super::orphan::Orphan;
 use super::timeline::Findings;
 use crate::codec::Codec;
 use crate::format::tombstone::Tombstone;
 use crate::id::{SegmentId, Seqno, SpoolId};
-use crate::loss::Losses;
+use crate::loss::{LossCause, Losses};
 use crate::segment::sealed::{DroppedRange, SealedSegment, SegmentKey};
 use crate::storage::disk::{DirLock, Disk, SpoolDir};
 use crate::storage::{Covered, Storage};
@@ -93,6 +94,8 @@ pub struct Adopted {
     pub(super) end: Option<StreamEnd>,
     /// Its own process has written the end.
     pub(super) has_ended: bool,
+    /// Its files could not be restored once: they are held by their descriptors.
+    is_beyond_rescue: bool,
     pub(super) report: AdoptionReport,
 }
 
@@ -101,6 +104,7 @@ impl Adopted {
         id: SpoolId,
         place: Option<(SpoolDir, DirLock)>,
         last_name: Option<SegmentId>,
+        is_beyond_rescue: bool,
         findings: Findings,
     ) -> Self {
         let mut adopted = Self {
@@ -119,6 +123,7 @@ impl Adopted {
             has_removed_manifest: false,
             end: findings.end,
             has_ended: findings.has_ended,
+            is_beyond_rescue,
             report: findings.report,
         };
         // A file that cannot be removed now goes with the directory.
@@ -211,6 +216,35 @@ impl Adopted {
         }
         self.has_removed_manifest = true;
         Ok(())
+    }
+
+    /// Whether somebody has cleared its directory, and what was there may be restored. Looks at the lock and at the newest
+    /// segment alone: this is asked once a second, for every spool, and appends wait meanwhile.
+    pub(crate) fn is_cleared(&self) -> bool {
+        let Some(disk) = self.place.as_ref().filter(|_| !self.is_beyond_rescue) else { return false };
+        let newest = self.last_state.as_ref().map(|last| (last.header.segment, last.state.file()));
+        let has_newest = newest.is_none_or(|(segment, file)| disk.is_in_place(segment, file.as_ref()));
+        !disk.holds_lock() || !has_newest
+    }
+
+    /// What is just being uploaded.
+    pub(crate) fn in_flight(&self) -> impl Iterator<Item = SegmentKey> + '_ {
+        let key = |segment: SegmentId, first| SegmentKey { spool: self.id, segment, first };
+        self.files.iter().flat_map(move |(segment, file)| file.in_flight().map(move |first| key(*segment, first)))
+    }
+
+    /// An orphan again, to be restored and adopted anew: all that is not delivered, as far as anything holds it. What nothing
+    /// holds is declared from what is known of it here.
+    pub(crate) fn into_orphan(self) -> Orphan {
+        let (id, time_ms) = (self.id, self.id.unix_ms());
+        let vanished = |(segment, file): (&SegmentId, &AdoptedFile)| {
+            let records = file.records.filter(|_| file.waiting_records().next().is_some())?;
+            let tombstone = records.tombstone(id, *segment, LossCause::Vanished, time_ms);
+            Some((*segment, tombstone.encode().to_vec()))
+        };
+        let stand_ins = self.files.iter().filter_map(vanished).collect();
+        let files = self.files.into_iter().filter_map(|(segment, file)| Some((segment, file.handle?)));
+        Orphan::handed_over(id, self.place.map(Disk::into_parts), files.collect()).with_stand_ins(stand_ins)
     }
 
     /// Whether every object is delivered. What is left is the [end](Self::end), then [`finish`](Self::finish).

@@ -1,11 +1,16 @@
 //! What is known of each file of an adopted spool while it is drained.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::format::segment_header::SegmentHeader;
-use crate::id::Seqno;
-use crate::loss::Loss;
+use crate::format::tombstone::{TOMBSTONE_BYTES, Tombstone};
+use crate::id::{SegmentId, Seqno, SpoolId};
+use crate::loss::{Loss, LossCause};
+use crate::quota::disk_bytes;
 use crate::segment::active::StateFile;
+use crate::segment::file::SegmentFile;
+use crate::storage::memory::MemoryFile;
 
 /// The newest segment of an adopted spool and its state: where losses are counted that happen while it is drained.
 pub(super) struct LastState {
@@ -21,6 +26,8 @@ pub(super) struct AdoptedFile {
     pub records: Option<Records>,
     pub is_tombstone: bool,
     pub disk_bytes: u64,
+    /// What it holds, should somebody remove it.
+    pub handle: Option<Arc<dyn SegmentFile>>,
 }
 
 /// The records of a segment.
@@ -38,6 +45,13 @@ pub(super) struct Records {
 }
 
 impl Records {
+    /// What stands in their place when they are lost.
+    pub(super) fn tombstone(&self, spool: SpoolId, segment: SegmentId, cause: LossCause, time_ms: i64) -> Tombstone {
+        let Loss { records, bytes } = self.loss();
+        let (first, maybe_delivered) = (self.first, self.maybe_delivered);
+        Tombstone { spool, segment, first, records, bytes, time_ms, cause, maybe_delivered }
+    }
+
     /// All of it, whether intact or damaged.
     pub(super) fn loss(&self) -> Loss {
         let bytes = self.raw_bytes.saturating_add(self.damaged.bytes);
@@ -48,16 +62,31 @@ impl Records {
 impl AdoptedFile {
     /// A file without a record.
     pub(super) fn empty(disk_bytes: u64) -> Self {
-        Self { waiting: BTreeMap::new(), records: None, is_tombstone: false, disk_bytes }
+        Self { waiting: BTreeMap::new(), records: None, is_tombstone: false, disk_bytes, handle: None }
     }
 
-    pub(super) fn tombstone(disk_bytes: u64) -> Self {
-        Self { is_tombstone: true, ..Self::empty(disk_bytes) }
+    pub(super) fn tombstone(tombstone: &Tombstone) -> Self {
+        let mut file = Self::empty(0);
+        file.set_tombstone(tombstone);
+        file
     }
 
-    pub(super) fn segment(records: Records, disk_bytes: u64) -> Self {
+    /// A tombstone stands in its place.
+    pub(super) fn set_tombstone(&mut self, tombstone: &Tombstone) {
+        (self.records, self.is_tombstone, self.disk_bytes) = (None, true, disk_bytes(TOMBSTONE_BYTES as u64));
+        self.handle = Some(Arc::new(MemoryFile::holding(tombstone.encode().to_vec())));
+    }
+
+    /// A segment with these records, if there are any.
+    pub(super) fn segment(records: Records, handle: Arc<dyn SegmentFile>) -> Self {
         let records = (records.next > records.first).then_some(records);
-        Self { records, ..Self::empty(disk_bytes) }
+        Self { records, ..Self::bare(handle) }
+    }
+
+    /// A segment without a record.
+    pub(super) fn bare(handle: Arc<dyn SegmentFile>) -> Self {
+        let length = handle.length().unwrap_or_default();
+        Self { handle: Some(handle), ..Self::empty(disk_bytes(length)) }
     }
 
     /// Something of it is to be delivered.
@@ -114,7 +143,7 @@ impl AdoptedFile {
 
     /// What waits beside its records, which are told of by another file now.
     pub(super) fn without_records(mut self) -> Self {
-        self.disk_bytes = 0;
+        (self.disk_bytes, self.handle) = (0, None);
         if let Some(records) = self.records.take() {
             self.waiting.retain(|first, _| !(records.first..records.next).contains(first));
         }
@@ -122,9 +151,14 @@ impl AdoptedFile {
     }
 
     /// A tombstone stands in its place: its records wait no more, the tombstone does.
-    pub(super) fn bury(&mut self, records: Records, disk_bytes: u64) {
+    pub(super) fn bury(&mut self, records: Records, tombstone: &Tombstone) {
         self.waiting.retain(|first, _| !(records.first..records.next).contains(first));
-        self.waiting.insert(records.first, false);
-        (self.records, self.is_tombstone, self.disk_bytes) = (None, true, disk_bytes);
+        self.waiting.insert(tombstone.first, false);
+        self.set_tombstone(tombstone);
+    }
+
+    /// What is just being uploaded of it.
+    pub(super) fn in_flight(&self) -> impl Iterator<Item = Seqno> + '_ {
+        self.waiting.iter().filter(|(_, in_flight)| **in_flight).map(|(first, _)| *first)
     }
 }

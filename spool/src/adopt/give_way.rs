@@ -5,15 +5,15 @@
 //! carries its state on. A spool of which only tombstones are left is set aside: it is no orphan to be limited any more.
 
 use std::io;
+use std::sync::Arc;
 
 use super::adopted::Adopted;
 use super::drain::{AdoptedFile, LastState, Records};
-use crate::format::segment_header::{ENTRIES_AT, SegmentHeader};
+use crate::format::segment_header::SegmentHeader;
 use crate::format::state_slot::StateSlot;
-use crate::format::tombstone::{TOMBSTONE_BYTES, Tombstone, may_merge};
+use crate::format::tombstone::{Tombstone, may_merge};
 use crate::id::{SegmentId, Seqno};
 use crate::loss::LossCause;
-use crate::quota::disk_bytes;
 use crate::segment::active::ActiveSegment;
 use crate::segment::sealed::{DroppedRange, SegmentKey};
 use crate::spool::SpoolEvent;
@@ -68,16 +68,7 @@ impl Adopted {
     /// Puts a tombstone in the place of a segment, or lets the one before it cover both.
     fn bury(&mut self, segment: SegmentId, records: Records, now_ms: i64) -> io::Result<Vec<SpoolEvent>> {
         let Some(disk) = &mut self.place else { return Ok(Vec::new()) };
-        let own = Tombstone {
-            spool: self.id,
-            segment,
-            first: records.first,
-            records: records.loss().records,
-            bytes: records.loss().bytes,
-            time_ms: now_ms,
-            cause: LossCause::Quota,
-            maybe_delivered: records.maybe_delivered,
-        };
+        let own = records.tombstone(self.id, segment, LossCause::Quota, now_ms);
         let before = self.files.range(..segment).next_back().and_then(|(before, _)| self.untold.get(before));
         let merged = before.copied().filter(|before| may_merge(before, &own));
         let tombstone = merged.map_or(own, |before| before.with(&own));
@@ -108,9 +99,14 @@ impl Adopted {
         self.untold.insert(tombstone.segment, tombstone);
         if tombstone.segment == segment {
             if let Some(file) = self.files.get_mut(&segment) {
-                file.bury(records, disk_bytes(TOMBSTONE_BYTES as u64));
+                file.bury(records, &tombstone);
             }
-        } else if let Some(left) = self.files.remove(&segment) {
+            return;
+        }
+        if let Some(before) = self.files.get_mut(&tombstone.segment) {
+            before.set_tombstone(&tombstone);
+        }
+        if let Some(left) = self.files.remove(&segment) {
             // A gap before it, or what was refused behind it, is still to be told.
             let kept = left.without_records();
             self.files.extend((!kept.is_delivered()).then_some((segment, kept)));
@@ -156,10 +152,11 @@ impl Adopted {
             // Otherwise the next attempt would find the name taken.
             let _ = disk.remove_segment(segment);
         })?;
-        self.last_state = Some(LastState { header, state: made.into_state() });
+        let state = made.into_state();
+        self.files.insert(segment, AdoptedFile::bare(Arc::clone(state.file())));
+        self.last_state = Some(LastState { header, state });
         self.last_file = Some(segment);
         self.last_name = Some(segment);
-        self.files.insert(segment, AdoptedFile::empty(disk_bytes(ENTRIES_AT)));
         Ok(undeclared.and_then(|range| self.move_refused(range.first, newest, segment)).unwrap_or_default())
     }
 

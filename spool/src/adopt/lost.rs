@@ -1,9 +1,8 @@
 //! Objects of an adopted spool that can no longer be read.
 
 use super::adopted::Adopted;
-use crate::format::tombstone::{TOMBSTONE_BYTES, Tombstone};
+use crate::format::tombstone::Tombstone;
 use crate::loss::LossCause;
-use crate::quota::disk_bytes;
 use crate::segment::sealed::{DroppedRange, Mark, SegmentKey};
 use crate::storage::Storage;
 
@@ -47,7 +46,7 @@ impl Adopted {
         let Some(disk) = &self.place else { return };
         let buried = disk.create_segment(segment).and_then(|file| file.write_all_at(&tombstone.encode(), 0));
         if buried.is_ok() {
-            (file.is_tombstone, file.disk_bytes) = (true, disk_bytes(TOMBSTONE_BYTES as u64));
+            file.set_tombstone(tombstone);
         }
     }
 }

@@ -39,14 +39,11 @@ pub struct Found {
 }
 
 impl Found {
-    fn open(&mut self, id: SpoolId, dir: SpoolDir, descriptors: &mut usize) -> Option<Orphan> {
-        match Orphan::open(id, dir) {
+    /// Each may hold as many descriptors as a living spool, but not all of them together.
+    fn open(&mut self, id: SpoolId, dir: SpoolDir, descriptors_left: &mut usize) -> Option<Orphan> {
+        match Orphan::open(id, dir, *descriptors_left) {
             Ok(Some(orphan)) => {
-                *descriptors += orphan.files.len();
-                if *descriptors > DESCRIPTORS_MAX {
-                    // Each may hold as many as a living spool, but not all of them together: files are found by their names.
-                    orphan.files.iter().for_each(|(_, file)| file.release());
-                }
+                *descriptors_left = descriptors_left.saturating_sub(orphan.files.len());
                 return Some(orphan);
             }
             Ok(None) => self.alive.push(id),
@@ -70,16 +67,16 @@ impl Found {
 pub fn find_orphans(root: &Path, own: SpoolId) -> io::Result<Found> {
     let mut found = Found::default();
     let Listing { spools, mut unpublished } = list_spools(root)?;
-    let mut descriptors = 0;
+    let mut descriptors_left = DESCRIPTORS_MAX;
     for (id, dir) in spools.into_iter().filter(|(id, _)| *id != own) {
-        let orphan = found.open(id, dir, &mut descriptors);
+        let orphan = found.open(id, dir, &mut descriptors_left);
         found.orphans.extend(orphan);
     }
     // Most often there is none.
     if let Ok(set_aside) = list_spools(&root.join(SET_ASIDE)) {
         unpublished.extend(set_aside.unpublished);
         for (id, dir) in set_aside.spools {
-            let orphan = found.open(id, dir, &mut descriptors);
+            let orphan = found.open(id, dir, &mut descriptors_left);
             found.set_aside.extend(orphan);
         }
     }

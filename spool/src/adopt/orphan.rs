@@ -17,7 +17,7 @@ use crate::segment::file::{DiskFile, SegmentFile};
 use crate::segment::scan::{ScanError, read_header};
 use crate::segment::walk::{Step, Walker};
 use crate::spool::Labeler;
-use crate::storage::disk::{DirLock, SpoolDir};
+use crate::storage::disk::{DESCRIPTORS_MAX, DirLock, SpoolDir};
 use crate::storage::memory::MemoryFile;
 
 /// How long an orphan's manifest may take: it is a hint.
@@ -36,6 +36,7 @@ pub struct Orphan {
     pub(super) files: Vec<(SegmentId, Arc<dyn SegmentFile>)>,
     /// What is told of files that turn out to be gone, as far as the process that wrote them is this one.
     stand_ins: StandIns,
+    is_beyond_rescue: bool,
 }
 
 /// The orphan was written by a later version of the format. It is left alone.
@@ -49,10 +50,14 @@ pub struct UnknownVersion {
 }
 
 impl Orphan {
-    pub(super) fn open(id: SpoolId, dir: SpoolDir) -> io::Result<Option<Self>> {
+    pub(super) fn open(id: SpoolId, dir: SpoolDir, descriptors_max: usize) -> io::Result<Option<Self>> {
         let Some(lock) = dir.try_lock()? else { return Ok(None) };
-        let files = dir.open_segments()?.into_iter().map(|(segment, file)| (segment, Arc::new(file) as _)).collect();
-        Ok(Some(Self { id, place: Some((dir, lock)), files, stand_ins: StandIns::new(), manifest: Closing::default() }))
+        let files = dir
+            .open_segments(descriptors_max)?
+            .into_iter()
+            .map(|(segment, file)| (segment, Arc::new(file) as _))
+            .collect();
+        Ok(Some(Self::with(id, Some((dir, lock)), files)))
     }
 
     /// A spool that this process rolled away from, with the descriptors that it still had.
@@ -62,7 +67,7 @@ impl Orphan {
         mut files: Vec<(SegmentId, Arc<dyn SegmentFile>)>,
     ) -> Self {
         // What stands on disk is better than what stands in for it: tombstones have no descriptor.
-        let on_disk = place.as_ref().and_then(|(dir, _)| dir.open_segments().ok()).unwrap_or_default();
+        let on_disk = place.as_ref().and_then(|(dir, _)| dir.open_segments(DESCRIPTORS_MAX).ok()).unwrap_or_default();
         for (segment, file) in on_disk {
             match files.iter_mut().find(|(known, _)| *known == segment) {
                 None => files.push((segment, Arc::new(file))),
@@ -71,7 +76,11 @@ impl Orphan {
             }
         }
         files.sort_unstable_by_key(|(segment, _)| *segment);
-        Self { id, place, files, stand_ins: StandIns::new(), manifest: Closing::default() }
+        Self::with(id, place, files)
+    }
+
+    fn with(id: SpoolId, place: Option<(SpoolDir, DirLock)>, files: Vec<(SegmentId, Arc<dyn SegmentFile>)>) -> Self {
+        Self { id, place, files, stand_ins: StandIns::new(), is_beyond_rescue: false, manifest: Closing::default() }
     }
 
     /// With what its process knows of its files.
@@ -100,6 +109,12 @@ impl Orphan {
     ///
     /// After an error the descriptors still serve: everything can be delivered as long as the process lives.
     pub fn rescue(&mut self) -> io::Result<bool> {
+        let rescued = self.restore();
+        self.is_beyond_rescue = rescued.is_err();
+        rescued
+    }
+
+    fn restore(&mut self) -> io::Result<bool> {
         let Some((dir, lock)) = &self.place else { return Ok(false) };
         let has_names = self.files.iter().all(|(segment, file)| dir.holds(*segment, file.as_ref()));
         if has_names && dir.holds_lock(lock) {
@@ -160,7 +175,14 @@ impl Orphan {
             }
         }
         let last_name = self.files.last().map(|(segment, _)| *segment);
-        Ok(Adopted::new(self.id, self.place, last_name, timeline.finish(&rows, label)))
+        let mut findings = timeline.finish(&rows, label);
+        // What tells nothing is evidence of a loss, and has to be there for the next one, too.
+        for (segment, file) in self.files {
+            if let Some(known) = findings.files.get_mut(&segment) {
+                known.handle.get_or_insert(file);
+            }
+        }
+        Ok(Adopted::new(self.id, self.place, last_name, self.is_beyond_rescue, findings))
     }
 
     fn read_into(

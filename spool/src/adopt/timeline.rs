@@ -455,7 +455,7 @@ impl Piece {
     fn adopted_file(&self) -> AdoptedFile {
         let (file, scan) = match &self.content {
             Content::Segment(file, scan) => (file, scan),
-            Content::Tombstone(_) => return AdoptedFile::tombstone(disk_bytes(TOMBSTONE_BYTES as u64)),
+            Content::Tombstone(tombstone) => return AdoptedFile::tombstone(tombstone),
             Content::Lost(_) => return AdoptedFile::empty(disk_bytes(1)),
         };
         let raw_bytes = scan.runs.iter().map(|(facts, _)| facts.raw_bytes).sum();
@@ -464,7 +464,7 @@ impl Piece {
         let next = runs_end.max(damage_end).map_or(self.first, |last| last.plus(1));
         let maybe_delivered = self.attempted;
         let records = Records { first: self.first, next, raw_bytes, damaged: self.damaged(), maybe_delivered };
-        AdoptedFile::segment(records, disk_bytes(file.length().unwrap_or_default()))
+        AdoptedFile::segment(records, Arc::clone(file))
     }
 
     /// What of it is damaged.

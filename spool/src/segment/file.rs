@@ -53,6 +53,11 @@ pub(crate) struct DiskFile {
 }
 
 impl DiskFile {
+    /// A file that is opened when it is read.
+    pub(crate) fn named(path: PathBuf) -> Self {
+        Self { path, held: Mutex::new(None) }
+    }
+
     pub(crate) fn new(path: PathBuf, file: File) -> Self {
         Self { path, held: Mutex::new(Some(Arc::new(file))) }
     }

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::Spool;
-use crate::adopt::Adopted;
+use crate::adopt::{Adopted, Orphan};
 use crate::format::state_slot::StateSlot;
 use crate::format::tombstone::Tombstone;
 use crate::id::{SegmentId, SpoolId};
@@ -17,6 +17,12 @@ impl Spool {
     /// has come before.
     pub fn take_in(&mut self, adopted: Adopted) {
         self.events.extend(self.elders.take_in(adopted));
+    }
+
+    /// Takes out adopted spools whose directory somebody has cleared. Their files are held by descriptors, and have to be
+    /// [rescued](Orphan::rescue), adopted and taken in again before this process may die.
+    pub fn take_cleared(&mut self) -> Vec<Orphan> {
+        self.elders.take_cleared()
     }
 
     /// Removes an adopted spool of which everything is delivered.

@@ -64,7 +64,7 @@ fn told(spool: &mut Spool) -> Vec<String> {
 }
 
 fn files(dir: &SpoolDir) -> Vec<u64> {
-    dir.open_segments().expect("listed").into_iter().map(|(segment, _)| segment.0).collect()
+    dir.open_segments(usize::MAX).expect("listed").into_iter().map(|(segment, _)| segment.0).collect()
 }
 
 fn dir(root: &Path) -> SpoolDir {

@@ -141,21 +141,23 @@ impl SpoolDir {
         Ok(segments)
     }
 
-    /// The files of all segments, in order. The newest keep their descriptors.
-    pub(crate) fn open_segments(&self) -> io::Result<Vec<(SegmentId, DiskFile)>> {
+    /// The files of all segments, in order. The newest `descriptors_max` are held open; the others are opened when they are
+    /// read, so that a start does not open thousands of files.
+    pub(crate) fn open_segments(&self, descriptors_max: usize) -> io::Result<Vec<(SegmentId, DiskFile)>> {
         let segments = self.list_segments()?;
-        let newest = segments.len().saturating_sub(DESCRIPTORS_MAX);
+        let newest = segments.len().saturating_sub(descriptors_max);
         let mut files = Vec::new();
         for (index, segment) in segments.into_iter().enumerate() {
             let path = self.segment(segment);
-            let file = match OpenOptions::new().read(true).write(true).open(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                file => DiskFile::new(path, file?),
-            };
             if index < newest {
-                file.release();
+                files.push((segment, DiskFile::named(path)));
+                continue;
             }
-            files.push((segment, file));
+            match OpenOptions::new().read(true).write(true).open(&path) {
+                // Somebody has removed it meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                file => files.push((segment, DiskFile::new(path, file?))),
+            }
         }
         Ok(files)
     }
@@ -240,6 +242,11 @@ impl Disk {
 
     pub(crate) fn dir(&self) -> &SpoolDir {
         &self.dir
+    }
+
+    /// Whether the lock still has its name: without it, somebody has cleared the directory.
+    pub(crate) fn holds_lock(&self) -> bool {
+        self.dir.holds_lock(&self.lock)
     }
 
     pub(crate) fn into_parts(self) -> (SpoolDir, DirLock) {

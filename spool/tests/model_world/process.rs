@@ -435,6 +435,11 @@ impl Process {
         if self.now.spool.is_volatile() || !self.now.spool.is_in_place() {
             self.roll();
         }
+        for orphan in self.now.spool.take_cleared() {
+            self.now.adopted.remove(&orphan.id());
+            self.now.nameless.remove(&orphan.id());
+            self.now.orphans.push_back(orphan);
+        }
         for orphan in &mut self.now.orphans {
             orphan.rescue().unwrap();
         }
