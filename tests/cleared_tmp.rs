@@ -91,3 +91,33 @@ async fn what_was_cleared_is_on_disk_again_before_a_later_kill() {
     sandbox.shutdown(ShutdownReason::Spindown).await;
     assert_whole(&world.verdict([&sandbox.ledger()]));
 }
+
+#[tokio::test]
+async fn what_an_earlier_life_left_is_on_disk_again_when_it_was_cleared_too() {
+    let world = World::new().await;
+    let sandbox = world.sandbox().start().await.unwrap();
+    world.s3.faults().set(Fault::RefuseConnections);
+    sandbox.invoke(work(40)).await;
+    sandbox.kill_extension().await;
+    // The next life adopts what the first has left, and cannot deliver it either.
+    sandbox.invoke(work(5)).await;
+    sandbox.invoke(work(5)).await;
+    assert_eq!(world.spools().len(), 2, "the first life waits");
+    let cleared = Command::new("find").arg(world.tmp()).args(["-mindepth", "1", "-delete"]).status().unwrap();
+    assert!(cleared.success());
+    sandbox.invoke(work(7)).await;
+    for _ in 0..200 {
+        if world.spools().len() == 3 {
+            break;
+        }
+        // Beside the appends, so a while later. A process that is frozen gets on with it when it is thawed.
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        sandbox.invoke(work(1)).await;
+    }
+    assert_eq!(world.spools().len(), 3, "the first life, the one that was rolled away from, and the new one");
+    sandbox.kill_extension().await;
+    world.s3.faults().clear();
+    sandbox.invoke(work(1)).await;
+    sandbox.shutdown(ShutdownReason::Spindown).await;
+    assert_whole(&world.verdict([&sandbox.ledger()]));
+}

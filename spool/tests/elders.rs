@@ -9,21 +9,15 @@ use std::path::Path;
 
 use ledger::{NOW, append, identity, labeler, no_limits};
 use spool::{
-    Adopted, Compression, DroppedRange, Found, LossCause, SealReason, SegmentKey, Spool, SpoolConfig, SpoolEvent,
-    SpoolId, SpoolLimits, find_orphans,
+    Adopted, DroppedRange, Found, LossCause, SealReason, SegmentKey, Spool, SpoolEvent, SpoolId, SpoolLimits,
+    find_orphans,
 };
 
 /// Orphans beyond the limit.
 const EXCESS: usize = 3;
 
 fn create(root: &Path, life: u32, limits: SpoolLimits) -> Spool {
-    let config = SpoolConfig {
-        root: root.into(),
-        compression: Compression::default(),
-        line_format: 0,
-        label: labeler(),
-        limits,
-    };
+    let config = ledger::config(root, limits);
     Spool::create(config, identity(life), NOW).unwrap()
 }
 

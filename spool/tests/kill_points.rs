@@ -23,7 +23,7 @@ use std::path::Path;
 use std::process::Output;
 
 use ledger::{Ledger, NOW, append, identity, labeler, no_limits};
-use spool::{Compression, LossCause, SealReason, SealedSegment, Spool, SpoolConfig, SpoolEvent, SpoolLimits};
+use spool::{LossCause, SealReason, SealedSegment, Spool, SpoolConfig, SpoolEvent, SpoolLimits};
 use strace::Point;
 
 /// Set in the environment of the process that is to be the workload: the spool root, and whether there is a manifest.
@@ -97,13 +97,7 @@ fn workload(root: &Path, with_manifest: bool) {
 }
 
 fn config(root: &Path) -> SpoolConfig {
-    SpoolConfig {
-        root: root.into(),
-        compression: Compression::default(),
-        line_format: 0,
-        label: labeler(),
-        limits: SpoolLimits { segments_max: 4, ..no_limits() },
-    }
+    ledger::config(root, SpoolLimits { segments_max: 4, ..no_limits() })
 }
 
 fn create(root: &Path, life: u32) -> Spool {

@@ -12,8 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ledger::writer::Writer;
 use ledger::{Ledger, NOW, append, identity, labeler, no_limits};
 use spool::{
-    Adopted, Compression, DroppedRange, LossCause, Orphan, SealReason, SealedSegment, Seqno, Spool, SpoolConfig,
-    SpoolEvent, find_orphans,
+    Adopted, DroppedRange, LossCause, Orphan, SealReason, SealedSegment, Seqno, Spool, SpoolEvent, find_orphans,
 };
 
 /// Segments, of which the oldest six have no descriptor.
@@ -24,13 +23,7 @@ fn create(root: &Path) -> Spool {
 }
 
 fn create_as(root: &Path, life: u32) -> Spool {
-    let config = SpoolConfig {
-        root: root.into(),
-        compression: Compression::default(),
-        line_format: 0,
-        label: labeler(),
-        limits: no_limits(),
-    };
+    let config = ledger::config(root, no_limits());
     Spool::create(config, identity(life), NOW).unwrap()
 }
 

@@ -13,8 +13,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use spool::{
-    Adopted, AppendError, Batch, Codec, DroppedRange, Identity, Labeler, LossCause, Meta, SealedSegment, SegmentFacts,
-    SegmentKey, Seqno, Spool, SpoolEvent, SpoolId, SpoolLimits, find_orphans,
+    Adopted, AppendError, Batch, Codec, Compression, DroppedRange, Identity, Labeler, LossCause, Meta, SealedSegment,
+    SegmentFacts, SegmentKey, Seqno, Spool, SpoolConfig, SpoolEvent, SpoolId, SpoolLimits, find_orphans,
 };
 
 pub const NOW: i64 = 1_790_000_000_000;
@@ -33,6 +33,11 @@ pub fn labeler() -> Labeler {
 /// Limits that leave everything to the test.
 pub fn no_limits() -> SpoolLimits {
     SpoolLimits { bytes_max: Some(u64::MAX), keep_free_bytes: 0, ..SpoolLimits::default() }
+}
+
+/// Spools below a root, within these limits.
+pub fn config(root: &Path, limits: SpoolLimits) -> SpoolConfig {
+    SpoolConfig { root: root.into(), compression: Compression::default(), line_format: 0, label: labeler(), limits }
 }
 
 /// The line of a number: 40 to 1,000 bytes that compress by half.

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use spool::{AppendError, Compression, Orphan, SealReason, Spool, SpoolConfig, SpoolLimits};
+use spool::{AppendError, Orphan, SealReason, Spool, SpoolLimits};
 
 use super::{Ledger, NOW, append, identity, labeler};
 
@@ -24,13 +24,7 @@ pub struct Writer {
 
 impl Writer {
     pub fn new(root: &Path, limits: SpoolLimits) -> Self {
-        let config = SpoolConfig {
-            root: root.into(),
-            compression: Compression::default(),
-            line_format: 0,
-            label: labeler(),
-            limits,
-        };
+        let config = super::config(root, limits);
         let made = Spool::create(config.clone(), identity(1), NOW);
         let fled = u32::from(made.is_err());
         let spool = made.or_else(|_| Spool::create_in_memory(config, identity(1), NOW)).expect("memory");
