@@ -6,6 +6,7 @@
 mod attribution;
 mod encode;
 mod line;
+mod spell;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,7 @@ use attribution::Attributor;
 pub use encode::Observed;
 use encode::{Context, Encoded, encode, in_force};
 pub use line::{dropped as dropped_line, end as end_line};
+use spell::Spell;
 use spool::{ActiveFacts, AppendError, Batch, Meta, Orphan, SealReason, Seqno, Spool, SpoolEvent, SpoolId};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -69,8 +71,10 @@ struct State {
     /// Spools that were left while the locks were held; handed on when they are free.
     orphans: Vec<Orphan>,
     totals: Totals,
-    /// Bodies are being refused, and a line has said so.
-    is_refusing: bool,
+    /// Bodies are refused.
+    refusing: Spell,
+    /// Segments cannot be sealed.
+    unsealed: Spell,
 }
 
 impl Intake {
@@ -87,7 +91,8 @@ impl Intake {
             lines: Vec::new(),
             orphans: Vec::new(),
             totals: Totals::default(),
-            is_refusing: false,
+            refusing: Spell::default(),
+            unsealed: Spell::default(),
         };
         Self { spool, types, seal, outputs, state: Mutex::new(state) }
     }
@@ -103,7 +108,7 @@ impl Intake {
             let mut remedies = Remedies::default();
             loop {
                 let (encoded, result) = self.append(state, spool, body, now_ms);
-                let Err(error) = result else { return self.stored(state, spool, encoded) };
+                let Err(error) = result else { return self.stored(state, spool, encoded, now_ms) };
                 match remedies.after(&error, spool.is_volatile()) {
                     Remedy::TryAgain => {}
                     Remedy::Refuse => return self.refuse(state, spool, encoded, &error, now_ms),
@@ -134,7 +139,7 @@ impl Intake {
         body: &Body,
         now_ms: i64,
     ) -> (Encoded, Result<(), AppendError>) {
-        let State { attributor, lines, .. } = state;
+        let State { attributor, lines, unsealed, .. } = state;
         lines.clear();
         let context = Context { types: self.types, attributor, first_seq: spool.next_seq(), now_ms };
         let mut encoded = encode(context, &body.bytes, body.cut_bytes, lines);
@@ -149,15 +154,15 @@ impl Intake {
             end: false,
         };
         if let Some(reason) = self.seal.before_append(&spool.active(), batch.time_ms(now_ms)) {
-            seal(spool, reason, now_ms);
+            seal(unsealed, spool, reason, now_ms);
         }
         let result = spool.append(&batch, now_ms);
         (encoded, result)
     }
 
-    fn stored(&self, state: &mut State, spool: &mut Spool, encoded: Encoded) {
-        if std::mem::take(&mut state.is_refusing) {
-            crate::warn!("refused={} Logs are stored again.", state.totals.refused_bodies);
+    fn stored(&self, state: &mut State, spool: &mut Spool, encoded: Encoded, now_ms: i64) {
+        if let Some(refused) = state.refusing.worked(now_ms) {
+            crate::warn!("refused={refused} Logs are stored again.");
         }
         state.totals.bodies += 1;
         state.totals.records += u64::from(encoded.records);
@@ -168,7 +173,7 @@ impl Intake {
     /// Takes the numbers of a body that cannot be stored: the loss is declared, by a name of its own as soon as there is
     /// room. If not even that can be written down, no number was taken; a new life begins, and takes them.
     fn refuse(&self, state: &mut State, spool: &mut Spool, encoded: Encoded, error: &AppendError, now_ms: i64) {
-        if !std::mem::replace(&mut state.is_refusing, true) {
+        if state.refusing.trouble(now_ms) {
             crate::error!("error={:?} Logs cannot be stored; they are counted and declared.", error.to_string());
         }
         state.totals.refused_bodies += 1;
@@ -221,7 +226,7 @@ impl Intake {
 
     /// Seals the active segment. Returns whether it held a record.
     pub fn seal(&self, reason: SealReason, now_ms: i64) -> bool {
-        self.with_spool(|_, spool| seal(spool, reason, now_ms))
+        self.with_spool(|state, spool| seal(&mut state.unsealed, spool, reason, now_ms))
     }
 
     /// Writes the end of the stream, unless the spool has given no number.
@@ -322,10 +327,11 @@ fn roll(state: &mut State, spool: &mut Spool, error: &AppendError, now_ms: i64) 
 }
 
 /// Seals the active segment. Returns whether it held a record; if the next one could not be made it grows on.
-fn seal(spool: &mut Spool, reason: SealReason, now_ms: i64) -> bool {
+fn seal(unsealed: &mut Spell, spool: &mut Spool, reason: SealReason, now_ms: i64) -> bool {
     let facts = spool.active();
     match spool.seal(reason, now_ms) {
         Ok(sealed) => {
+            unsealed.worked(now_ms);
             if sealed {
                 let (records, bytes, next) = (facts.records, facts.object_bytes, spool.next_seq());
                 let reason = reason.name();
@@ -334,7 +340,9 @@ fn seal(spool: &mut Spool, reason: SealReason, now_ms: i64) -> bool {
             sealed
         }
         Err(error) => {
-            crate::warn!("error={:?} The segment could not be sealed; it grows on.", error.to_string());
+            if unsealed.trouble(now_ms) {
+                crate::warn!("error={:?} The segment could not be sealed; it grows on.", error.to_string());
+            }
             false
         }
     }

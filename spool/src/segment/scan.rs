@@ -215,7 +215,7 @@ impl<'a> Scanner<'a> {
         match self.holes.last_mut() {
             Some(hole) if hole.last.next_is(first) && hole.cause == cause => {
                 hole.last = last;
-                hole.raw_bytes += raw_bytes;
+                hole.raw_bytes = hole.raw_bytes.saturating_add(raw_bytes);
             }
             _ => self.holes.push(Hole { first, last, raw_bytes, cause }),
         }
