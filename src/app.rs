@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use spool::{Adopted, Found, Labeler, Losses, Orphan, Spool, SpoolConfig, SpoolId, find_orphans};
+use spool::{Adopted, Found, Labeler, Losses, NotAdopted, Orphan, Spool, SpoolConfig, SpoolId, find_orphans};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::watch;
 
@@ -33,6 +33,9 @@ use crate::upload::uploader::Uploader;
 const TAIL_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Before each look whether the files of a spool are in place, and are still after they were restored.
 const RESCUE_PAUSES_MS: [u64; 4] = [0, 20, 100, 500];
+/// Before each further try to adopt a spool for which descriptors or memory were missing. What takes them most often are the
+/// connections of uploads, which are bounded by a request's time limit (5 s by default).
+const ADOPTION_PAUSES_MS: [u64; 8] = [20, 50, 100, 500, 1_000, 2_000, 4_000, 8_000];
 const REGISTER_PAUSES_MS: [u64; 5] = [50, 100, 200, 400, 1_000];
 const SUBSCRIBE_PAUSES_MS: [u64; 3] = [200, 400, 900];
 
@@ -359,7 +362,7 @@ async fn adopt(to_adopt: ToAdopt, label: &Labeler) -> Option<Adopted> {
     let thread = std::thread::Builder::new().name("adopter".into());
     let work = move || {
         rescue(&mut orphan);
-        let mut adopted = orphan.adopt(&label);
+        let mut adopted = adopt_patiently(orphan, &label);
         if let Some(adopted) = adopted.as_mut().ok().filter(|_| gives_up) {
             give_up(adopted);
         }
@@ -374,10 +377,22 @@ async fn adopt(to_adopt: ToAdopt, label: &Labeler) -> Option<Adopted> {
             report_adoption(&adopted);
             return Some(adopted);
         }
-        Ok(Err(unknown_version)) => crate::warn!("{unknown_version}."),
+        Ok(Err(not_adopted)) => crate::warn!("{not_adopted}."),
         Err(_) => crate::warn!("spool={id} Adoption panicked; the spool is left for the next life."),
     }
     None
+}
+
+/// Adopts a spool, again as long as descriptors or memory are missing.
+fn adopt_patiently(mut orphan: Orphan, label: &Labeler) -> Result<Adopted, NotAdopted> {
+    for pause_ms in ADOPTION_PAUSES_MS {
+        match orphan.adopt(label) {
+            Err(NotAdopted::NotNow { orphan: unchanged, .. }) => orphan = *unchanged,
+            result => return result,
+        }
+        std::thread::sleep(Duration::from_millis(pause_ms));
+    }
+    orphan.adopt(label)
 }
 
 /// Restores the files of a spool that somebody has cleared. Whoever did may still be at it, and clear the copy too.

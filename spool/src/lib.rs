@@ -50,7 +50,7 @@ mod segment;
 mod spool;
 mod storage;
 
-pub use adopt::{Adopted, AdoptionReport, Found, Orphan, StreamEnd, UnknownVersion, find_orphans};
+pub use adopt::{Adopted, AdoptionReport, Found, NotAdopted, Orphan, StreamEnd, UnknownVersion, find_orphans};
 pub use codec::{Codec, CodecError, Compression, compress_whole};
 pub use format::checksum::object_digest;
 pub use format::meta::{META_BYTES_MAX, Meta};

@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use spool::{Codec, Compression, ManifestState, SealReason, Spool, UnknownVersion};
+use spool::{Codec, Compression, ManifestState, NotAdopted, SealReason, Spool};
 
 use model_world::bucket::Bucket;
 use model_world::life::{Life, Memory};
@@ -184,10 +184,11 @@ impl Original {
 fn deliver(root: &Path, life: &Life, mut bucket: Bucket, version_is_hit: bool) {
     let mut adopted = match only_orphan(root).adopt(&labeler()) {
         Ok(adopted) => adopted,
-        Err(UnknownVersion { version, .. }) => {
-            assert!(version_is_hit, "version {version}");
+        Err(NotAdopted::UnknownVersion(unknown)) => {
+            assert!(version_is_hit, "{unknown}");
             return;
         }
+        Err(NotAdopted::NotNow { error, .. }) => panic!("nothing is short here: {error}"),
     };
     for segment in adopted.segments().to_vec() {
         bucket.put(&segment).unwrap();

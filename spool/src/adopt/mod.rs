@@ -19,7 +19,7 @@ use std::io;
 use std::path::Path;
 
 pub use adopted::{Adopted, AdoptionReport, StreamEnd};
-pub use orphan::{Orphan, UnknownVersion};
+pub use orphan::{NotAdopted, Orphan, UnknownVersion};
 
 use crate::id::SpoolId;
 use crate::storage::disk::{DESCRIPTORS_MAX, Listing, SET_ASIDE, SpoolDir, list_spools};

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use super::adopted::Adopted;
 use super::timeline::Timeline;
 use crate::format::entry::EntryKind;
@@ -47,6 +49,23 @@ pub struct UnknownVersion {
     pub spool: SpoolId,
     /// Its version.
     pub version: u16,
+}
+
+/// Why an orphan was not adopted.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAdopted {
+    /// It is left alone.
+    #[error(transparent)]
+    UnknownVersion(#[from] UnknownVersion),
+    /// This process has no descriptor or memory left to read it with. Its files are sound for all that is known: it is to be
+    /// adopted later, by this process or the next.
+    #[error("spool {} cannot be read now, and is left as it is: {error}", .orphan.id)]
+    NotNow {
+        /// The orphan, unchanged.
+        orphan: Box<Orphan>,
+        /// What the system said.
+        error: io::Error,
+    },
 }
 
 impl Orphan {
@@ -147,7 +166,7 @@ impl Orphan {
     }
 
     /// Reads all its files and computes what is to be delivered.
-    pub fn adopt(self, label: &Labeler) -> Result<Adopted, UnknownVersion> {
+    pub fn adopt(self, label: &Labeler) -> Result<Adopted, NotAdopted> {
         self.adopt_with(label, |manifest| read_rows(manifest, MANIFEST_LIMIT))
     }
 
@@ -156,7 +175,7 @@ impl Orphan {
         mut self,
         label: &Labeler,
         rows: impl FnOnce(&Path) -> Option<Rows>,
-    ) -> Result<Adopted, UnknownVersion> {
+    ) -> Result<Adopted, NotAdopted> {
         self.manifest.wait(MANIFEST_LIMIT);
         let rows = self.place.as_ref().and_then(|(dir, _)| rows(&dir.manifest())).unwrap_or_default();
         let mut timeline = Timeline::new(self.id, self.place.is_none());
@@ -164,7 +183,11 @@ impl Orphan {
             match self.read_into(&mut timeline, *segment, file) {
                 Ok(()) => {}
                 Err(ScanError::Header(HeaderError::UnknownVersion(version))) => {
-                    return Err(UnknownVersion { spool: self.id, version });
+                    return Err(UnknownVersion { spool: self.id, version }.into());
+                }
+                // Nothing is wrong with the file: read as damage, its records would be given up, and removed.
+                Err(ScanError::Io(error)) if is_want_of_resources(&error) => {
+                    return Err(NotAdopted::NotNow { orphan: Box::new(self), error });
                 }
                 // A kill has torn the making of the file: nothing was ever in it.
                 Err(ScanError::Header(HeaderError::NotASegment)) if is_unfinished(file.as_ref()) => {
@@ -199,6 +222,12 @@ impl Orphan {
             (read, _) => read,
         }
     }
+}
+
+/// Whether this process, or the machine, has run out of what it takes to open or read a file.
+fn is_want_of_resources(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
 }
 
 fn is_unfinished(file: &dyn SegmentFile) -> bool {

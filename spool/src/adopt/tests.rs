@@ -1,7 +1,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
+
+use rustix::io::Errno;
 
 use super::*;
 use crate::codec::{Codec, Compression};
@@ -13,6 +16,7 @@ use crate::manifest::{ManifestState, RowState, Rows, read_rows, within};
 use crate::quota::SpoolLimits;
 use crate::seal::SealReason;
 use crate::segment::active::Batch;
+use crate::segment::file::{Inode, SegmentFile};
 use crate::segment::sealed::{DroppedRange, SegmentFacts, SegmentKey};
 use crate::spool::{Identity, Labeler, Spool, SpoolConfig, SpoolEvent};
 
@@ -419,4 +423,70 @@ fn the_newest_file_that_tells_anything_stays_until_the_end_is_delivered() {
     keys.iter().for_each(|key| adopted.delivered(key).expect("noted"));
     drop(adopted);
     assert_eq!(told(&dead.adopt_by_files()), ["9-9", "end 10 []"]);
+}
+
+/// A file that cannot be read a number of times.
+#[derive(Debug)]
+struct Scarce {
+    file: Arc<dyn SegmentFile>,
+    errno: Errno,
+    failures_left: AtomicU32,
+}
+
+impl SegmentFile for Scarce {
+    fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+        unreachable!("adoption writes to no file")
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let fails = self.failures_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        fails.map_or_else(|_| self.file.read_at(buffer, offset), |_| Err(self.errno.into()))
+    }
+
+    fn truncate(&self, _: u64) -> io::Result<()> {
+        unreachable!("adoption writes to no file")
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        self.file.length()
+    }
+
+    fn inode(&self) -> io::Result<Option<Inode>> {
+        self.file.inode()
+    }
+}
+
+#[test]
+fn what_cannot_be_read_for_want_of_descriptors_or_memory_is_not_damaged() {
+    for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
+        let dead = Dead::new();
+        let mut orphan = dead.orphan();
+        for (_, file) in &mut orphan.files {
+            *file = Arc::new(Scarce { file: Arc::clone(file), errno, failures_left: AtomicU32::new(1) });
+        }
+        let mut tries = 0;
+        let adopted = loop {
+            match orphan.adopt_with(&label(), |_| None) {
+                Ok(adopted) => break adopted,
+                Err(NotAdopted::NotNow { orphan: unchanged, error }) => {
+                    assert_eq!(error.raw_os_error(), Some(errno.raw_os_error()));
+                    orphan = *unchanged;
+                }
+                Err(NotAdopted::UnknownVersion(unknown)) => panic!("{unknown}"),
+            }
+            tries += 1;
+        };
+        assert_eq!(tries, 4, "once for each file");
+        assert_eq!(told(&adopted), ["0-1", "2-4", "5-8", "9-9", "end 10 []"], "{errno}");
+    }
+}
+
+#[test]
+fn what_a_bad_sector_hides_is_damaged() {
+    let dead = Dead::new();
+    let mut orphan = dead.orphan();
+    let (_, file) = &mut orphan.files[1];
+    *file = Arc::new(Scarce { file: Arc::clone(file), errno: Errno::IO, failures_left: AtomicU32::new(u32::MAX) });
+    let adopted = orphan.adopt_with(&label(), |_| None).expect("our version");
+    assert_eq!(told(&adopted), ["0-1", "5-8", "9-9", "damage 2-4", "end 10 [damage 3]"]);
 }

@@ -171,8 +171,9 @@ impl Manifest {
         self.progress.state()
     }
 
-    /// Whether nobody can read an older row than that of the ticket any more.
-    pub(crate) fn has_settled(&mut self, ticket: Ticket) -> bool {
+    /// Returns whether nobody can read an older row than that of the ticket any more. A manifest that was abandoned meanwhile
+    /// is withdrawn, so that nobody can.
+    pub(crate) fn settle(&mut self, ticket: Ticket) -> bool {
         if self.waiting.is_some() {
             return true;
         }

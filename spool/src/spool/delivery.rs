@@ -71,7 +71,7 @@ impl Spool {
     pub(super) fn remove_delivered(&mut self) -> io::Result<bool> {
         let mut were_any = false;
         self.covered.remove_all(self.place.storage())?;
-        while let Some((segment, row)) = self.kept.removable(|ticket| self.manifest.has_settled(ticket)) {
+        while let Some((segment, row)) = self.kept.removable(|ticket| self.manifest.settle(ticket)) {
             if let Err(error) = self.place.storage().remove_segment(segment) {
                 // Those behind it wait for it: a gap would look like a loss.
                 self.manifest.put(segment, row);
