@@ -219,6 +219,19 @@ async fn a_failed_invocation_is_sealed_at_once() {
 }
 
 #[tokio::test]
+async fn an_invocation_that_logs_an_error_is_sealed_when_it_ends() {
+    for drain in DRAINS {
+        let world = World::new().await;
+        let settings = [("DRAIN", drain), ("SEAL_INVOCATIONS", "100")];
+        let sandbox = with(&world, &settings).start().await.unwrap();
+        invoke(&sandbox, work(5)).await;
+        invoke(&sandbox, Work { logs_error: true, ..work(5) }).await;
+        invoke(&sandbox, work(5)).await;
+        assert_eq!(seals_in_turn(&world, &sandbox).await, ["error", "shutdown"], "{drain}");
+    }
+}
+
+#[tokio::test]
 async fn invocations_and_size_together_seal_whichever_comes_first() {
     for drain in DRAINS {
         let world = World::new().await;

@@ -8,6 +8,7 @@ use super::line;
 use crate::runtime_api::event::{RequestId, StreamTypes};
 use crate::telemetry::body::{Piece, pieces};
 use crate::telemetry::event::{EventKind, RawEvent, RecordFacts, time_ms};
+use crate::telemetry::severity::is_error;
 
 /// Something in the telemetry that decisions are made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Observed {
         /// When, by the event's own time.
         at_ms: Option<i64>,
     },
+    /// The function has logged an error on behalf of an invocation. Told once for a run of such records.
+    ErrorLogged(RequestId),
     /// The function has finished.
     RuntimeDone {
         /// The invocation.
@@ -107,6 +110,9 @@ impl Encoder<'_> {
         let attribution = self.encoded.attributor.observe(kind, &facts);
         let at_ms = event.time.and_then(time_ms);
         self.observe(kind, &facts, at_ms);
+        if kind == EventKind::Function && is_error(event.record, facts.level.as_deref()) {
+            self.error_logged(&attribution);
+        }
         if self.is_shipped(kind) {
             let seq = self.next_seq();
             line::event(self.lines, event, seq, &attribution, self.context.now_ms);
@@ -136,6 +142,14 @@ impl Encoder<'_> {
             _ => None,
         };
         self.encoded.observed.extend(observed);
+    }
+
+    fn error_logged(&mut self, attribution: &Attribution) {
+        let Attribution::Invocation(request_id) = attribution else { return };
+        let observed = Observed::ErrorLogged(request_id.clone());
+        if self.encoded.observed.last() != Some(&observed) {
+            self.encoded.observed.push(observed);
+        }
     }
 
     /// What the platform lost is shipped whatever was asked for: it is the only evidence. So is what nobody knows.
@@ -225,6 +239,21 @@ mod tests {
                 Observed::Lost
             ]
         );
+    }
+
+    #[test]
+    fn errors_that_the_function_logs_are_told_once_for_each_invocation() {
+        let function = |record: &str| format!(r#"{{"type":"function","record":{record}}}"#);
+        let start = r#"{"type":"platform.start","record":{"requestId":"a"}}"#.to_owned();
+        let extension = r#"{"type":"extension","record":"[ERROR] not the function's"}"#.to_owned();
+        let of_another = function(r#"{"level":"ERROR","requestId":"b"}"#);
+        let (error, info) = (function(r#""[ERROR] x""#), function(r#""[INFO] x""#));
+        let events = [&error, &start, &info, &error, &error, &info, &error, &extension, &of_another];
+        let body = format!("[{}]", events.map(String::as_str).join(","));
+        let (encoded, _) = encoded(FUNCTION_ONLY, &body);
+        let logged = |id: &str| Observed::ErrorLogged(RequestId(id.into()));
+        let start = Observed::Start { request_id: RequestId("a".into()), at_ms: None };
+        assert_eq!(encoded.observed, [start, logged("a"), logged("b")], "the first one belongs to no invocation");
     }
 
     #[test]

@@ -112,6 +112,8 @@ pub struct RecordFacts<'a> {
     pub request_id: Option<Cow<'a, str>>,
     /// `status`.
     pub status: Option<Cow<'a, str>>,
+    /// `level`, of a structured log line.
+    pub level: Option<Cow<'a, str>>,
     /// `tenantId`.
     pub tenant_id: Option<Cow<'a, str>>,
     /// `droppedRecords`.
@@ -147,6 +149,7 @@ impl<'de> Visitor<'de> for FactsVisitor {
         while let Some(Text(name)) = map.next_key()? {
             match name.as_ref() {
                 "requestId" => facts.request_id = text(map.next_value()?),
+                "level" => facts.level = text(map.next_value()?),
                 "status" => facts.status = text(map.next_value()?),
                 "tenantId" => facts.tenant_id = text(map.next_value()?),
                 "droppedRecords" => facts.dropped_records = number(map.next_value()?),

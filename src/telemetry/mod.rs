@@ -3,3 +3,4 @@
 pub mod body;
 pub mod event;
 pub mod listener;
+pub mod severity;

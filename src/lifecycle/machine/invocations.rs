@@ -16,6 +16,8 @@ pub struct Invocations {
     open: VecDeque<(RequestId, Option<i64>)>,
     /// The function has finished; kept because that may be known before the event of the invocation is.
     done: VecDeque<RequestId>,
+    /// The function has logged an error.
+    erroneous: VecDeque<RequestId>,
     begun_since_seal: u32,
     /// Init was reported, or is over since an invocation has started.
     initialized: bool,
@@ -30,6 +32,9 @@ impl Invocations {
             Observed::InitReport => self.initialized = true,
             Observed::Start { request_id, at_ms } => {
                 self.initialized = true;
+                // An invocation that is tried again has the id of the first try.
+                self.done.retain(|done| done != request_id);
+                self.erroneous.retain(|erroneous| erroneous != request_id);
                 self.open(request_id, *at_ms);
             }
             Observed::RuntimeDone { request_id, at_ms, .. } => {
@@ -40,10 +45,25 @@ impl Invocations {
                 let started_ms = self.open.iter().find(|(open, _)| open == request_id).and_then(|(_, at_ms)| *at_ms);
                 return Some((*at_ms)?.saturating_sub(started_ms?));
             }
+            Observed::ErrorLogged(request_id) => {
+                if !self.erroneous.contains(request_id) {
+                    keep(&mut self.erroneous, request_id.clone());
+                }
+            }
             Observed::Report(request_id) => self.open.retain(|(open, _)| open != request_id),
             Observed::Stored | Observed::Lost => {}
         }
         None
+    }
+
+    /// Whether this tells that an invocation has ended in error: by its status, or with an error among its records, some of
+    /// which may come after the end. Asked behind [`observe`](Self::observe).
+    pub fn ends_in_error(&self, observed: &Observed) -> bool {
+        match observed {
+            Observed::RuntimeDone { failed, request_id, .. } => *failed || self.erroneous.contains(request_id),
+            Observed::ErrorLogged(request_id) => self.is_done(request_id),
+            _ => false,
+        }
     }
 
     fn open(&mut self, request_id: &RequestId, at_ms: Option<i64>) {
@@ -117,6 +137,27 @@ mod tests {
     }
 
     #[test]
+    fn an_error_among_the_records_makes_an_end_one_in_error() {
+        let mut invocations = Invocations::default();
+        let mut ends_in_error = |observed: Observed| {
+            invocations.observe(&observed);
+            invocations.ends_in_error(&observed)
+        };
+        let start = |n| Observed::Start { request_id: id(n), at_ms: None };
+        assert!(!ends_in_error(start(1)));
+        assert!(!ends_in_error(Observed::ErrorLogged(id(1))), "it may still log more");
+        assert!(ends_in_error(done(1)));
+        assert!(ends_in_error(Observed::ErrorLogged(id(1))), "a late one");
+        assert!(!ends_in_error(start(2)));
+        assert!(!ends_in_error(done(2)), "an error of another one");
+        assert!(!ends_in_error(start(1)));
+        assert!(!ends_in_error(Observed::ErrorLogged(id(1))), "a second try, not over yet");
+        assert!(!ends_in_error(start(1)));
+        assert!(!ends_in_error(done(1)), "a third try, without an error");
+        assert!(ends_in_error(Observed::RuntimeDone { request_id: id(3), failed: true, at_ms: None }));
+    }
+
+    #[test]
     fn ends_are_counted_from_seal_to_seal() {
         let mut invocations = Invocations::default();
         invocations.observe(&done(1));
@@ -145,9 +186,11 @@ mod tests {
         let mut invocations = Invocations::default();
         for n in 0..1_000 {
             invocations.observe(&Observed::Start { request_id: id(n), at_ms: None });
+            invocations.observe(&Observed::ErrorLogged(id(n)));
             invocations.observe(&done(n));
         }
-        assert_eq!((invocations.open.len(), invocations.done.len()), (REMEMBERED_MAX, REMEMBERED_MAX));
+        let remembered = [invocations.open.len(), invocations.done.len(), invocations.erroneous.len()];
+        assert_eq!(remembered, [REMEMBERED_MAX; 3]);
         assert!(invocations.is_done(&id(999)));
     }
 }

@@ -248,13 +248,12 @@ impl Machine {
         if let Some(ms) = self.invocations.observe(observed) {
             self.pace.handler_took(ms);
         }
-        match observed {
-            Observed::RuntimeDone { failed: true, .. } => {
-                self.has_unsealed_failure = true;
-                self.has_new_failure = true;
-            }
-            Observed::Lost => self.end_may_be_lost(),
-            _ => {}
+        if self.invocations.ends_in_error(observed) {
+            self.has_unsealed_failure = true;
+            self.has_new_failure = true;
+        }
+        if *observed == Observed::Lost {
+            self.end_may_be_lost();
         }
     }
 

@@ -63,7 +63,10 @@ impl<D: Disk> World<D> {
         self.send_body(0..25, vec![start], 1);
         for _ in 0..self.rng.u32(0..4) {
             let records = self.rng.u32(1..20);
-            self.send_body(0..handler_ms + 25, Vec::new(), records);
+            let logs_error = self.chance(self.profile.failures);
+            self.tally.count("errors logged", u64::from(logs_error));
+            let observed = logs_error.then(|| Observed::ErrorLogged(request_id(number)));
+            self.send_body(0..handler_ms + 25, observed.into_iter().collect(), records);
         }
         let event = Event::Invoke {
             request_id: request_id(number),

@@ -23,6 +23,8 @@ pub struct Work {
     pub stderr: bool,
     /// Whether lines are JSON objects.
     pub json: bool,
+    /// Whether to report an error in one more line, as Python's runtime does, and end well.
+    pub logs_error: bool,
     /// Sleep after writing, in milliseconds.
     pub sleep_ms: u64,
     /// How it goes wrong, if it does.
@@ -31,7 +33,16 @@ pub struct Work {
 
 impl Default for Work {
     fn default() -> Self {
-        Self { lines: 5, line_bytes: 200, large_line_bytes: None, stderr: false, json: false, sleep_ms: 0, fail: None }
+        Self {
+            lines: 5,
+            line_bytes: 200,
+            large_line_bytes: None,
+            stderr: false,
+            json: false,
+            logs_error: false,
+            sleep_ms: 0,
+            fail: None,
+        }
     }
 }
 
@@ -84,6 +95,9 @@ fn write(lines: &Lines, work: &Work) -> std::io::Result<()> {
     }
     if let Some(bytes) = work.large_line_bytes {
         writeln!(output, "{}", lines.line(work.lines, bytes))?;
+    }
+    if work.logs_error {
+        writeln!(output, "[ERROR] {}", lines.line(work.lines + 1, work.line_bytes))?;
     }
     output.flush()
 }
