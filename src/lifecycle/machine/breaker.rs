@@ -13,6 +13,19 @@ const OPENS_AFTER: u32 = 3;
 /// when there are twice as many, so that their number does not follow the length of an outage.
 const BLIND_PROBES: u32 = 4;
 
+/// An entry of the schedule, for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    /// Failures in a row before it.
+    pub failures: u32,
+    /// Probes since then that a freeze cut short.
+    pub blind_probes: u32,
+    /// From the failure until the store may be asked again, in milliseconds.
+    pub wait_ms: i64,
+    /// The store is taken to be down.
+    pub is_open: bool,
+}
+
 /// The breaker and the schedule behind it.
 #[derive(Debug)]
 pub struct Breaker {
@@ -21,12 +34,24 @@ pub struct Breaker {
     not_before_ms: i64,
     is_open: bool,
     blind_probes: u32,
+    /// With so many of them one is given its time. It doubles within an outage, whatever that one tells.
+    sight_after: u32,
+    /// The newest entry of the schedule, until it is taken.
+    new_wait: Option<Wait>,
 }
 
 impl Breaker {
     /// A store of which nothing bad is known.
     pub fn new(policy: RetryPolicy) -> Self {
-        Self { policy, failures_in_a_row: 0, not_before_ms: i64::MIN, is_open: false, blind_probes: 0 }
+        Self {
+            policy,
+            failures_in_a_row: 0,
+            not_before_ms: i64::MIN,
+            is_open: false,
+            blind_probes: 0,
+            sight_after: BLIND_PROBES,
+            new_wait: None,
+        }
     }
 
     /// Whether the store is taken to be down.
@@ -56,25 +81,36 @@ impl Breaker {
             PutErrorKind::Retry | PutErrorKind::Credentials => self.policy.wait_ms(self.failures_in_a_row, rng),
             PutErrorKind::Configuration | PutErrorKind::WrongRegion | PutErrorKind::Body => self.policy.slow_probe_ms(),
         };
-        self.not_before_ms = now_ms.saturating_add(to_ms(wait_ms));
+        self.wait(to_ms(wait_ms), now_ms);
     }
 
     /// A freeze cut a probe short before it could tell anything: the next one waits as long as after the last failure.
     pub fn probe_was_blind(&mut self, now_ms: i64, rng: &mut fastrand::Rng) {
         self.blind_probes = self.blind_probes.saturating_add(1);
         let wait_ms = self.policy.wait_ms(self.failures_in_a_row, rng);
-        self.not_before_ms = now_ms.saturating_add(to_ms(wait_ms));
+        self.wait(to_ms(wait_ms), now_ms);
+    }
+
+    fn wait(&mut self, wait_ms: i64, now_ms: i64) {
+        self.not_before_ms = now_ms.saturating_add(wait_ms);
+        let (failures, blind_probes) = (self.failures_in_a_row, self.blind_probes);
+        self.new_wait = Some(Wait { failures, blind_probes, wait_ms, is_open: self.is_open });
+    }
+
+    /// The entry of the schedule that was made since this was asked before.
+    pub fn take_new_wait(&mut self) -> Option<Wait> {
+        self.new_wait.take()
     }
 
     /// Whether so many probes were cut short that one must be given its time: else a store that is back would never be
     /// noticed by a function that runs for some milliseconds.
     pub fn needs_sight(&self) -> bool {
-        self.is_open && self.blind_probes >= BLIND_PROBES && self.blind_probes.is_power_of_two()
+        self.is_open && self.blind_probes >= self.sight_after
     }
 
     /// A probe was given its time: the next one only when there are twice as many.
     pub fn was_given_sight(&mut self) {
-        self.blind_probes = self.blind_probes.saturating_add(1);
+        self.sight_after = self.sight_after.saturating_mul(2);
     }
 
     /// An attempt used up what an environment was held for.
@@ -88,6 +124,7 @@ impl Breaker {
         self.not_before_ms = i64::MIN;
         self.is_open = false;
         self.blind_probes = 0;
+        self.sight_after = BLIND_PROBES;
     }
 }
 
@@ -131,6 +168,22 @@ mod tests {
     }
 
     #[test]
+    fn every_entry_of_the_schedule_is_told_once() {
+        let (mut breaker, mut rng) = breaker();
+        assert_eq!(breaker.take_new_wait(), None);
+        breaker.failed(PutErrorKind::Configuration, NOW, &mut rng);
+        let wait = Wait { failures: 1, blind_probes: 0, wait_ms: 20_000, is_open: false };
+        assert_eq!((breaker.take_new_wait(), breaker.take_new_wait()), (Some(wait), None));
+        breaker.failed(PutErrorKind::Body, NOW, &mut rng);
+        assert_eq!(breaker.take_new_wait(), None, "it says nothing about the store");
+        breaker.budget_was_used_up();
+        breaker.probe_was_blind(NOW, &mut rng);
+        let wait = breaker.take_new_wait().expect("a probe that saw nothing waits, too");
+        assert_eq!((wait.failures, wait.blind_probes, wait.is_open), (1, 1, true));
+        assert_eq!(breaker.not_before_ms(), NOW + wait.wait_ms);
+    }
+
+    #[test]
     fn our_own_bytes_say_nothing_about_the_store() {
         let (mut breaker, mut rng) = breaker();
         for _ in 0..9 {
@@ -143,15 +196,25 @@ mod tests {
     fn probes_that_saw_nothing_are_given_their_time_ever_more_rarely() {
         let (mut breaker, mut rng) = breaker();
         breaker.budget_was_used_up();
-        let mut given = Vec::new();
-        for probe in 0..1_000 {
-            if breaker.needs_sight() {
-                breaker.was_given_sight();
-                given.push(probe);
-            } else {
-                breaker.probe_was_blind(NOW, &mut rng);
+        let mut given = |breaker: &mut Breaker, has_answer: bool| {
+            let mut given = Vec::new();
+            for probe in 0..300 {
+                let has_sight = breaker.needs_sight();
+                if has_sight {
+                    breaker.was_given_sight();
+                    given.push(probe);
+                }
+                if has_sight && has_answer {
+                    breaker.failed(PutErrorKind::Retry, NOW, &mut rng);
+                } else {
+                    breaker.probe_was_blind(NOW, &mut rng);
+                }
             }
-        }
-        assert_eq!(given, [4, 8, 16, 32, 64, 128, 256, 512]);
+            given
+        };
+        assert_eq!(given(&mut breaker, false), [4, 8, 16, 32, 64, 128, 256], "none of them has an answer");
+        breaker.succeeded();
+        breaker.budget_was_used_up();
+        assert_eq!(given(&mut breaker, true), [4, 13, 30, 63, 128, 257], "each is told that the store is down");
     }
 }

@@ -13,12 +13,23 @@ pub const TICK_MS: i64 = 1_000;
 /// A process that runs is told the time every [`TICK_MS`]; one that was not told for so long did not run. What is shorter
 /// does no harm to a connection.
 const FROZEN_AFTER_MS: i64 = TICK_MS + 2_000;
+/// Each clock is read in whole milliseconds: by that much they differ for no other reason.
+const JITTER_MS: i64 = 5;
 /// The clocks drift apart by that much only when one of them stands still, or the other is set.
 const DRIFT_MS: i64 = 1_000;
 
 /// The clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
+    now_ms: i64,
+    wall_ms: i64,
+    monotonic_ms: i64,
+    /// The three when the clocks went apart for the last time.
+    parted: Reading,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Reading {
     now_ms: i64,
     wall_ms: i64,
     monotonic_ms: i64,
@@ -36,7 +47,8 @@ pub struct Passed {
 impl Clock {
     /// A clock that begins with the wall clock's time.
     pub fn new(at: &Moment) -> Self {
-        Self { now_ms: at.wall_ms, wall_ms: at.wall_ms, monotonic_ms: at.monotonic_ms }
+        let (now_ms, wall_ms, monotonic_ms) = (at.wall_ms, at.wall_ms, at.monotonic_ms);
+        Self { now_ms, wall_ms, monotonic_ms, parted: Reading { now_ms, wall_ms, monotonic_ms } }
     }
 
     /// Looks at both clocks.
@@ -45,11 +57,15 @@ impl Clock {
         let by_monotonic_ms = at.monotonic_ms.saturating_sub(self.monotonic_ms).max(0);
         let passed_ms = by_wall_ms.max(by_monotonic_ms);
         let since_ms = self.now_ms;
-        *self = Self {
-            now_ms: self.now_ms.saturating_add(passed_ms),
-            wall_ms: at.wall_ms,
-            monotonic_ms: at.monotonic_ms.max(self.monotonic_ms),
-        };
+        self.wall_ms = at.wall_ms;
+        self.monotonic_ms = at.monotonic_ms.max(self.monotonic_ms);
+        if by_wall_ms.abs_diff(by_monotonic_ms) > JITTER_MS.unsigned_abs() {
+            self.now_ms = self.now_ms.saturating_add(passed_ms);
+            let (now_ms, wall_ms, monotonic_ms) = (self.now_ms, self.wall_ms, self.monotonic_ms);
+            self.parted = Reading { now_ms, wall_ms, monotonic_ms };
+        } else {
+            self.now_ms = self.now_ms.max(self.parted.until(self.wall_ms, self.monotonic_ms));
+        }
         let was_frozen = passed_ms >= FROZEN_AFTER_MS || by_wall_ms.saturating_sub(by_monotonic_ms) >= DRIFT_MS;
         Passed { since_ms, was_frozen }
     }
@@ -67,6 +83,15 @@ impl Clock {
     /// A time of the wall clock that has passed, by this clock. One that is to come is now.
     pub fn past_ms(&self, wall_ms: i64) -> i64 {
         self.now_ms.saturating_sub(self.wall_ms.saturating_sub(wall_ms).max(0))
+    }
+}
+
+impl Reading {
+    /// Now, if the clocks went together since. Counted from there and not from event to event: the larger of two rounded
+    /// steps is too large by half a millisecond, and there are many events.
+    fn until(&self, wall_ms: i64, monotonic_ms: i64) -> i64 {
+        let by_wall_ms = wall_ms.saturating_sub(self.wall_ms);
+        self.now_ms.saturating_add(by_wall_ms.max(monotonic_ms.saturating_sub(self.monotonic_ms)))
     }
 }
 
@@ -97,6 +122,16 @@ mod tests {
             let passed = clock.advance(&at(wall_ms, monotonic_ms));
             assert_eq!((clock.time_ms() - WALL, passed.was_frozen), (now_ms, was_frozen), "{wall_ms} {monotonic_ms}");
         }
+    }
+
+    #[test]
+    fn many_events_within_a_millisecond_do_not_make_time_run() {
+        let mut clock = Clock::new(&at(0, 0));
+        for tenths in 0..100_000 {
+            // The fractions that are cut off differ.
+            clock.advance(&at(tenths / 10, (tenths + 5) / 10));
+        }
+        assert_eq!(clock.time_ms() - WALL, 10_000);
     }
 
     #[test]

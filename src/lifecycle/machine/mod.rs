@@ -26,6 +26,7 @@ mod shutdown;
 mod uploads;
 
 use breaker::Breaker;
+pub use breaker::Wait;
 use clock::Clock;
 pub use clock::TICK_MS;
 use drain_policy::DrainPolicy;
@@ -211,6 +212,11 @@ impl Machine {
     /// Whether the store is taken to be down, so that nobody is held for it.
     pub fn is_store_down(&self) -> bool {
         self.breaker.is_open()
+    }
+
+    /// When the store is asked again, if that was decided since this was asked before; for the log.
+    pub fn take_new_wait(&mut self) -> Option<Wait> {
+        self.breaker.take_new_wait()
     }
 
     fn time_ms(&self) -> i64 {
