@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use machine::{Action, Counts, Event, Machine, Moment, Policies};
+use machine::{Action, Counts, Event, Machine, Moment, Policies, Wait};
 use spool::SealReason;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
@@ -25,6 +25,8 @@ use crate::upload::uploader::Uploader;
 
 /// A machine that panics is begun anew so often; then the environment is only kept going.
 const PANICS_MAX: u32 = 3;
+/// The failure of `next` in a row that is told: fewer may pass by themselves, and more have the same cause.
+const TOLD_FAILURE: u32 = 4;
 
 /// Why the lifecycle has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +61,8 @@ pub struct Lifecycle {
     began: Instant,
     next: Option<NextCall>,
     panics: u32,
+    /// The event that ends the environment, once it was told.
+    last: Option<Event>,
     end: Ended,
     is_over: bool,
 }
@@ -67,15 +71,24 @@ type NextCall = Pin<Box<dyn Future<Output = Option<NextEvent>> + Send>>;
 
 /// Calls `next` until it answers. `asked` is called each time a request is on its way.
 pub async fn next_event(client: &Client, id: &ExtensionId, asked: impl Fn()) -> Option<NextEvent> {
-    let mut failures = NextFailures::default();
+    let (mut failures, mut in_a_row) = (NextFailures::default(), 0);
     loop {
         let error = match client.next(id, &asked).await {
             Ok(event) => return Some(event),
             Err(error) => error,
         };
+        // Where nobody listens for long, that is told in the end.
+        in_a_row += u32::from(!error.is_connection_refused());
         match failures.failed(&error, now_ms()) {
             AfterFailedNext::RetryAfter(wait) => {
-                crate::debug!("error={:?} The platform did not hand out an event.", error.to_string());
+                if in_a_row == TOLD_FAILURE {
+                    crate::warn!(
+                        "error={:?} The platform does not hand out events; it is asked again and again.",
+                        error.to_string()
+                    );
+                } else {
+                    crate::debug!("error={:?} The platform did not hand out an event.", error.to_string());
+                }
                 tokio::time::sleep(wait).await;
             }
             AfterFailedNext::PlatformGone => {
@@ -91,7 +104,8 @@ impl Lifecycle {
     pub fn new(links: Links, policies: Policies) -> Self {
         let began = Instant::now();
         let machine = Machine::new(policies.clone(), rng(), &moment(&links.intake, began));
-        Self { links, policies, machine, began, next: None, panics: 0, end: Ended::PlatformGone, is_over: false }
+        let end = Ended::PlatformGone;
+        Self { links, policies, machine, began, next: None, panics: 0, last: None, end, is_over: false }
     }
 
     /// What was decided so far.
@@ -122,7 +136,8 @@ impl Lifecycle {
 
     /// Waits for what happens next.
     async fn event(&mut self) -> Event {
-        let alarm = Duration::from_millis(u64::try_from(self.machine.alarm_in()).unwrap_or(0));
+        let alarm_ms = if self.is_broken() { machine::TICK_MS } else { self.machine.alarm_in() };
+        let alarm = Duration::from_millis(u64::try_from(alarm_ms).unwrap_or(0));
         tokio::select! {
             answer = answered(&mut self.next) => self.told(answer),
             Some(event) = self.links.events.1.recv() => event,
@@ -152,18 +167,30 @@ impl Lifecycle {
 
     /// A panic must not end the process: that would be `Extension.Crash` for the function. The hook has said where it was.
     fn handle(&mut self, event: Event) {
-        let is_last = matches!(event, Event::Shutdown { .. } | Event::PlatformGone);
+        if matches!(event, Event::Shutdown { .. } | Event::PlatformGone) {
+            self.last = Some(event.clone());
+        }
+        if self.is_broken() {
+            return self.keep_going();
+        }
         let handled = catch_unwind(AssertUnwindSafe(|| {
-            if self.panics >= PANICS_MAX {
-                return self.keep_going(is_last);
-            }
             let at = moment(&self.links.intake, self.began);
-            for action in self.machine.on(event, &at) {
+            let actions = self.machine.on(event, &at);
+            self.tell_wait();
+            for action in actions {
                 self.perform(action);
             }
         }));
         if handled.is_err() {
-            self.begin_anew(is_last);
+            self.begin_anew();
+        }
+    }
+
+    fn tell_wait(&mut self) {
+        if let Some(Wait { failures, blind_probes, wait_ms, is_open }) = self.machine.take_new_wait() {
+            crate::debug!(
+                "failures={failures} blind_probes={blind_probes} in_ms={wait_ms} outage={is_open} The store is asked again later."
+            );
         }
     }
 
@@ -188,29 +215,41 @@ impl Lifecycle {
         }
     }
 
-    /// Another machine, which knows nothing but what waits. After some panics there is none: logs are stored, and nobody is
-    /// held.
-    fn begin_anew(&mut self, is_last: bool) {
+    /// Another machine, which knows nothing but what waits, and whether the environment ends. After some panics there is none:
+    /// logs are stored, and nobody is held.
+    fn begin_anew(&mut self) {
         self.panics += 1;
         self.links.uploader.cancel_all();
-        if self.panics >= PANICS_MAX {
+        if self.is_broken() {
             crate::error!("panics={} The lifecycle is broken; logs are stored and left to the next life.", self.panics);
-        } else {
-            self.machine = Machine::new(self.policies.clone(), rng(), &moment(&self.links.intake, self.began));
-            for waiting in self.links.uploader.waiting() {
-                let _ = self.links.events.0.send(Event::Added(waiting));
-            }
+            return self.keep_going();
         }
-        self.keep_going(is_last);
+        self.machine = Machine::new(self.policies.clone(), rng(), &moment(&self.links.intake, self.began));
+        let waiting = self.links.uploader.waiting().into_iter().map(Event::Added);
+        for event in waiting.chain(self.last.clone()) {
+            // The other end is ours.
+            let _ = self.links.events.0.send(event);
+        }
+        if self.last.is_none() {
+            self.keep_going();
+        }
     }
 
-    fn keep_going(&mut self, is_last: bool) {
-        if is_last {
-            self.links.intake.end(now_ms());
-            self.links.intake.seal(SealReason::Shutdown, now_ms());
-            self.is_over = true;
-        } else if self.next.is_none() {
-            self.call_next();
+    fn is_broken(&self) -> bool {
+        self.panics >= PANICS_MAX
+    }
+
+    /// What is done without a machine.
+    fn keep_going(&mut self) {
+        if self.last.is_none() {
+            if self.next.is_none() {
+                self.call_next();
+            }
+        } else if !std::mem::replace(&mut self.is_over, true) {
+            // One of these may be what has panicked before.
+            let intake = &self.links.intake;
+            let _ = catch_unwind(AssertUnwindSafe(|| intake.end(now_ms())));
+            let _ = catch_unwind(AssertUnwindSafe(|| intake.seal(SealReason::Shutdown, now_ms())));
         }
     }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::error::StartError;
 use crate::function::Function;
+use crate::reference::{self, ReferenceExtension};
+use crate::roles;
 use crate::sandbox::Sandbox;
 use crate::telemetry::{LogFormat, Rules};
 
@@ -23,6 +25,8 @@ pub(crate) const RUNTIME_SHUTDOWN_BUDGET: Duration = Duration::from_millis(600);
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) extension: Option<PathBuf>,
+    /// The extension is the running executable in this role.
+    pub(crate) reference_extension: Option<ReferenceExtension>,
     pub(crate) extension_variables: BTreeMap<String, String>,
     pub(crate) function: Function,
     pub(crate) function_name: String,
@@ -44,6 +48,9 @@ pub(crate) struct Settings {
 impl Settings {
     /// The name that the extension has to register with.
     pub(crate) fn extension_name(&self) -> Option<&str> {
+        if self.reference_extension.is_some() {
+            return Some(reference::NAME);
+        }
         self.extension.as_deref().and_then(Path::file_name).and_then(OsStr::to_str)
     }
 
@@ -64,6 +71,7 @@ impl Default for SandboxBuilder {
         Self {
             settings: Settings {
                 extension: None,
+                reference_extension: None,
                 extension_variables: BTreeMap::new(),
                 function: Function::built_in(),
                 function_name: "sandbox-function".to_owned(),
@@ -89,6 +97,15 @@ impl SandboxBuilder {
     /// The extension's program. Its file name is the name that it has to register with.
     pub fn extension(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.extension = Some(path.into());
+        self.settings.reference_extension = None;
+        self
+    }
+
+    /// The extension that comes with the sandbox, to measure another one beside it. As [`Function::built_in`] it is the
+    /// running executable once more.
+    pub fn reference_extension(mut self, kind: ReferenceExtension) -> Self {
+        self.settings.extension = Some(PathBuf::from(roles::PROGRAM));
+        self.settings.reference_extension = Some(kind);
         self
     }
 

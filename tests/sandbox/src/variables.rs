@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use crate::roles;
 use crate::settings::Settings;
 
 /// Credentials that no service accepts: a test that needs valid ones sets them.
@@ -20,6 +21,8 @@ pub(crate) fn of_extension(settings: &Settings, api: SocketAddr, tmp: &Path) -> 
     let mut variables = of_both(settings, api, tmp);
     let own = settings.extension_variables.iter().filter(|(name, _)| !name.starts_with('_'));
     variables.extend(own.map(|(name, value)| (name.clone(), value.clone())));
+    let role = settings.reference_extension.map(|kind| (roles::ROLE.to_owned(), kind.role().to_owned()));
+    variables.extend(role);
     variables
 }
 

@@ -18,6 +18,8 @@ use s3s::{Body, HttpError, HttpResponse};
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const SECURITY_TOKEN: &str = "x-amz-security-token";
@@ -28,6 +30,23 @@ pub(super) struct Layer {
     pub(super) region: String,
     pub(super) faults: Faults,
     pub(super) log: Arc<RequestLog>,
+    pub(super) latency: Arc<Latency>,
+}
+
+/// How long every answer is kept back.
+#[derive(Default)]
+pub(super) struct Latency {
+    ms: AtomicU64,
+}
+
+impl Latency {
+    pub(super) fn set(&self, latency: Duration) {
+        self.ms.store(u64::try_from(latency.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Duration {
+        Duration::from_millis(self.ms.load(Ordering::Relaxed))
+    }
 }
 
 /// What is done with a request.
@@ -103,6 +122,7 @@ impl Layer {
                 pending().await
             }
         };
+        tokio::time::sleep(self.latency.get()).await;
         let request_id = HeaderValue::from(noted.number);
         response.headers_mut().insert(REQUEST_ID, request_id);
         noted.answered(response.status().as_u16());
@@ -140,6 +160,8 @@ impl Layer {
             body_bytes: 0,
             headers: without_secrets(&head.headers),
             connection: link.connection,
+            at: Instant::now(),
+            answered_at: None,
         });
         Noted { log: &self.log, number, is_put, fault, upload }
     }
@@ -165,7 +187,10 @@ impl Noted<'_> {
     }
 
     fn answered(&self, status: u16) {
-        self.update(|seen| seen.status = Some(status));
+        self.update(|seen| {
+            seen.status = Some(status);
+            seen.answered_at = Some(Instant::now());
+        });
     }
 
     fn update(&self, change: impl FnOnce(&mut RequestSeen)) {

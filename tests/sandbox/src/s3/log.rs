@@ -2,6 +2,7 @@
 
 use super::fault::Fault;
 use std::collections::BTreeMap;
+use std::time::Instant;
 use tokio::sync::watch;
 
 /// One request that reached the server. It is noted when its head arrives and completed while it is answered.
@@ -27,6 +28,10 @@ pub struct RequestSeen {
     pub headers: BTreeMap<String, String>,
     /// The connection it came on, counted from 0.
     pub connection: u64,
+    /// When its head was here.
+    pub at: Instant,
+    /// When its answer was on its way, if there was one.
+    pub answered_at: Option<Instant>,
 }
 
 impl RequestSeen {

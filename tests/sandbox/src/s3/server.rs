@@ -6,7 +6,7 @@ use super::connection::accept_all;
 use super::disk::{Disk, ObjectFacts};
 use super::faults::Faults;
 use super::gate::Gate;
-use super::layer::Layer;
+use super::layer::{Latency, Layer};
 use super::log::{RequestLog, RequestSeen};
 use s3s::host::SingleDomain;
 use s3s::path::check_bucket_name;
@@ -16,6 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -83,6 +84,7 @@ pub struct S3Server {
     gate: Arc<Gate>,
     faults: Faults,
     log: Arc<RequestLog>,
+    latency: Arc<Latency>,
     /// Dropping the sender ends the thread.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -109,18 +111,19 @@ impl S3Server {
     /// As [`S3Server::start`].
     pub async fn start_with(root: impl AsRef<Path>, options: S3Options) -> io::Result<Self> {
         let disk = Arc::new(Disk::open(root.as_ref())?);
-        let log = Arc::new(RequestLog::new());
+        let (log, latency) = (Arc::new(RequestLog::new()), Arc::new(Latency::default()));
         let (started, running) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let thread = {
-            let (options, disk, log) = (options.clone(), Arc::clone(&disk), Arc::clone(&log));
+            let (options, disk) = (options.clone(), Arc::clone(&disk));
+            let shared = (Arc::clone(&log), Arc::clone(&latency));
             thread::Builder::new()
                 .name("s3-server".to_owned())
-                .spawn(move || run(&options, disk, log, started, stopped))?
+                .spawn(move || run(&options, disk, shared, started, stopped))?
         };
         let Running { gate, faults } =
             running.await.map_err(|_| io::Error::other("the server's thread died while it started"))??;
-        Ok(Self { options, disk, gate, faults, log, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { options, disk, gate, faults, log, latency, stop: Some(stop), thread: Some(thread) })
     }
 
     /// `http://127.0.0.1:PORT`. The same for as long as the server lives.
@@ -164,6 +167,12 @@ impl S3Server {
     #[must_use]
     pub fn faults(&self) -> Faults {
         self.faults.clone()
+    }
+
+    /// Keeps every answer back for so long, in whole milliseconds, as a store does that is some way off; not at all at
+    /// first. An answer that is kept back already stays so.
+    pub fn set_latency(&self, latency: Duration) {
+        self.latency.set(latency);
     }
 
     /// Every request seen so far, in the order of arrival. A refused connection brings none.
@@ -210,7 +219,7 @@ impl Drop for S3Server {
 fn run(
     options: &S3Options,
     disk: Arc<Disk>,
-    log: Arc<RequestLog>,
+    shared: (Arc<RequestLog>, Arc<Latency>),
     started: oneshot::Sender<io::Result<Running>>,
     stopped: oneshot::Receiver<()>,
 ) {
@@ -223,7 +232,7 @@ fn run(
         }
     };
     runtime.block_on(async {
-        let (running, layer) = match assemble(options, disk, log) {
+        let (running, layer) = match assemble(options, disk, shared) {
             Ok(parts) => parts,
             Err(error) => {
                 let _ = started.send(Err(error));
@@ -241,7 +250,11 @@ fn run(
     });
 }
 
-fn assemble(options: &S3Options, disk: Arc<Disk>, log: Arc<RequestLog>) -> io::Result<(Running, Layer)> {
+fn assemble(
+    options: &S3Options,
+    disk: Arc<Disk>,
+    (log, latency): (Arc<RequestLog>, Arc<Latency>),
+) -> io::Result<(Running, Layer)> {
     let gate = Arc::new(Gate::open()?);
     let faults = Faults::none(Arc::clone(&gate));
     let layer = Layer {
@@ -255,6 +268,7 @@ fn assemble(options: &S3Options, disk: Arc<Disk>, log: Arc<RequestLog>) -> io::R
         region: options.region.clone(),
         faults: faults.clone(),
         log,
+        latency,
     };
     Ok((Running { gate, faults }, layer))
 }

@@ -223,3 +223,19 @@ async fn a_dropped_server_leaves_its_directory_and_nothing_else() {
     let again = S3Server::start(root.path()).await.expect("a server");
     assert_eq!(again.objects("logs").expect("a bucket").len(), 1);
 }
+
+#[tokio::test]
+async fn a_store_with_latency_carries_out_at_once_and_answers_later() {
+    let world = World::new().await;
+    world.s3.set_latency(std::time::Duration::from_secs(3_600));
+    let upload = put(&world.s3, "far", "text");
+    let far = tokio::spawn(async move { upload.send().await });
+    let seen = world.requests_until(|seen| seen.first().is_some_and(|request| request.stored)).await.remove(0);
+    assert_eq!(seen.answered_at, None);
+    world.s3.set_latency(std::time::Duration::ZERO);
+    assert_eq!(put(&world.s3, "near", "text").send().await.expect("an answer").status, 200);
+    let [far_seen, near_seen] = &world.s3.requests()[..] else { panic!("{:?}", world.s3.requests()) };
+    assert_eq!((far_seen.status, far_seen.answered_at), (None, None), "its answer is kept back");
+    assert!(near_seen.answered_at.is_some_and(|at| near_seen.at <= at && far_seen.at <= near_seen.at));
+    far.abort();
+}
