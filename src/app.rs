@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use spool::{Adopted, Found, Labeler, Losses, NotAdopted, Orphan, Spool, SpoolConfig, SpoolId, find_orphans};
-use tokio::sync::mpsc::{self, UnboundedReceiver};
-use tokio::sync::watch;
+use spool::{Found, Labeler, Losses, Spool, SpoolConfig, SpoolId, find_orphans};
+use tokio::sync::{mpsc, watch};
 
+use crate::adoption;
 use crate::config::{Config, ConfigErrors, Delivery, StoreSettings};
 use crate::deadline::now_ms;
 use crate::identity;
@@ -31,11 +31,6 @@ use crate::upload::uploader::Uploader;
 
 /// Bytes of an orphan's last segment that may be read before the first `next`.
 const TAIL_BYTES_MAX: u64 = 8 * 1024 * 1024;
-/// Before each look whether the files of a spool are in place, and are still after they were restored.
-const RESCUE_PAUSES_MS: [u64; 4] = [0, 20, 100, 500];
-/// Before each further try to adopt a spool for which descriptors or memory were missing. What takes them most often are the
-/// connections of uploads, which are bounded by a request's time limit (5 s by default).
-const ADOPTION_PAUSES_MS: [u64; 8] = [20, 50, 100, 500, 1_000, 2_000, 4_000, 8_000];
 const REGISTER_PAUSES_MS: [u64; 5] = [50, 100, 200, 400, 1_000];
 const SUBSCRIBE_PAUSES_MS: [u64; 3] = [200, 400, 900];
 
@@ -119,23 +114,15 @@ async fn prepare(
     let outbox = Outbox::new(Arc::clone(&spool), delivery.keys, config.function.version.clone());
     let (event_sender, events) = mpsc::unbounded_channel();
     let uploader = Uploader::new(store, outbox, event_sender.clone());
-    let (orphan_sender, orphan_receiver) = mpsc::unbounded_channel();
-    let to_adopter = {
-        let uploader = uploader.clone();
-        move |to_adopt| {
-            uploader.adoption_begins();
-            // Without a receiver the process is ending; the next one adopts.
-            let _ = orphan_sender.send(to_adopt);
-        }
-    };
+    let (adopter, to_adopt) = adoption::adopter(uploader.clone());
     let outputs = Outputs {
         events: Arc::new({
             let uploader = uploader.clone();
             move |event| uploader.take(event)
         }),
         orphans: Arc::new({
-            let to_adopter = to_adopter.clone();
-            move |orphan| to_adopter(ToAdopt { orphan, gives_up: false })
+            let adopter = adopter.clone();
+            move |orphan| adopter.adopt(orphan)
         }),
         observed: Arc::new({
             let events = event_sender.clone();
@@ -158,14 +145,14 @@ async fn prepare(
         drain.strategy = DrainStrategy::Background;
     }
 
-    // What is given up makes room for the rest.
-    excess.into_iter().for_each(|orphan| to_adopter(ToAdopt { orphan, gives_up: true }));
-    let kept = found.set_aside.into_iter().chain(found.orphans);
-    kept.for_each(|orphan| to_adopter(ToAdopt { orphan, gives_up: false }));
+    // What is given up makes room for the rest. Of that the newest comes first: it holds the last words of what has just failed.
+    excess.into_iter().for_each(|orphan| adopter.give_up(orphan));
+    let newest = found.orphans.pop();
+    newest.into_iter().chain(found.set_aside).chain(found.orphans).for_each(|orphan| adopter.adopt(orphan));
     // Behind the first `next`: the platform waits for nothing of this.
     let (asked, has_asked) = watch::channel(false);
     tokio::spawn(settle_in(has_asked.clone(), Arc::clone(&spool)));
-    tokio::spawn(adopt_all(has_asked, orphan_receiver, label, uploader.clone()));
+    tokio::spawn(to_adopt.work_off(has_asked, label));
 
     let links = Links {
         client: client.clone(),
@@ -331,128 +318,6 @@ async fn settle_in(mut has_asked: watch::Receiver<bool>, spool: SharedSpool) {
     // Without a sender the process is ending.
     let _ = has_asked.wait_for(|asked| *asked).await;
     lock(&spool).settle_in();
-}
-
-/// A spool that waits for its adopter.
-struct ToAdopt {
-    orphan: Orphan,
-    /// It is one too many: its records are declared lost, and not delivered.
-    gives_up: bool,
-}
-
-/// Adopts spools, one at a time.
-async fn adopt_all(
-    mut has_asked: watch::Receiver<bool>,
-    mut orphans: UnboundedReceiver<ToAdopt>,
-    label: Labeler,
-    uploader: Uploader,
-) {
-    let _ = has_asked.wait_for(|asked| *asked).await;
-    while let Some(orphan) = orphans.recv().await {
-        let adopted = adopt(orphan, &label).await;
-        uploader.adoption_ends(adopted);
-    }
-}
-
-/// Adopts a spool on a thread of its own: its files are read whole, and nothing must wait for that.
-async fn adopt(to_adopt: ToAdopt, label: &Labeler) -> Option<Adopted> {
-    let ToAdopt { mut orphan, gives_up } = to_adopt;
-    let (sender, adopted) = tokio::sync::oneshot::channel();
-    let (id, label) = (orphan.id(), Arc::clone(label));
-    let thread = std::thread::Builder::new().name("adopter".into());
-    let work = move || {
-        rescue(&mut orphan);
-        let mut adopted = adopt_patiently(orphan, &label);
-        if let Some(adopted) = adopted.as_mut().ok().filter(|_| gives_up) {
-            give_up(adopted);
-        }
-        sender.send(adopted).is_ok()
-    };
-    if let Err(error) = thread.spawn(work) {
-        crate::warn!("spool={id} error={error:?} No thread for adoption; the next life adopts.");
-        return None;
-    }
-    match adopted.await {
-        Ok(Ok(adopted)) => {
-            report_adoption(&adopted);
-            return Some(adopted);
-        }
-        Ok(Err(not_adopted)) => crate::warn!("{not_adopted}."),
-        Err(_) => crate::warn!("spool={id} Adoption panicked; the spool is left for the next life."),
-    }
-    None
-}
-
-/// Adopts a spool, again as long as descriptors or memory are missing.
-fn adopt_patiently(mut orphan: Orphan, label: &Labeler) -> Result<Adopted, NotAdopted> {
-    for pause_ms in ADOPTION_PAUSES_MS {
-        match orphan.adopt(label) {
-            Err(NotAdopted::NotNow { orphan: unchanged, .. }) => orphan = *unchanged,
-            result => return result,
-        }
-        std::thread::sleep(Duration::from_millis(pause_ms));
-    }
-    orphan.adopt(label)
-}
-
-/// Restores the files of a spool that somebody has cleared. Whoever did may still be at it, and clear the copy too.
-fn rescue(orphan: &mut Orphan) {
-    let (id, mut restored) = (orphan.id(), Ok(false));
-    for pause_ms in RESCUE_PAUSES_MS {
-        std::thread::sleep(Duration::from_millis(pause_ms));
-        match orphan.rescue() {
-            Ok(false) => break,
-            result => restored = result,
-        }
-    }
-    match restored {
-        Ok(false) => {}
-        Ok(true) => crate::warn!("spool={id} The spool directory was cleared by somebody; its files were restored."),
-        Err(error) => crate::warn!("spool={id} error={error:?} Cleared files of the spool are held open only."),
-    }
-}
-
-fn give_up(adopted: &mut Adopted) {
-    let (id, records) = (adopted.id(), adopted.report().records);
-    match adopted.give_up(now_ms()) {
-        Ok(()) => crate::error!(
-            "spool={id} records={records} Too many spools of earlier lives wait; the oldest was given up."
-        ),
-        Err(error) => crate::warn!("spool={id} error={error:?} A spool that is one too many could not be given up."),
-    }
-}
-
-/// One line with what was found, repaired and lost; then each loss with its place.
-fn report_adoption(adopted: &Adopted) {
-    let (id, report) = (adopted.id(), adopted.report());
-    crate::info!(
-        "spool={id} files={} rows={} objects={} records={} torn_bytes={} skipped_bytes={} lost_records={} lost_bytes={} lost_ranges={} unreadable={} missing={} unknown_tail={} A spool of an earlier life was adopted.",
-        report.files,
-        report.rows,
-        report.objects,
-        report.records,
-        report.torn_bytes,
-        report.skipped_bytes,
-        report.lost_records(),
-        report.lost_bytes(),
-        report.lost.len(),
-        report.unreadable.len(),
-        report.missing.len(),
-        report.unknown_tail
-    );
-    for range in &report.lost {
-        let (first, last, cause) = (range.first, range.last, range.cause.name());
-        let certainly = if range.maybe_delivered { "may be" } else { "are" };
-        crate::error!(
-            "spool={id} first={first} last={last} cause={cause} Records of an earlier life {certainly} lost."
-        );
-    }
-    for (segment, error) in &report.unreadable {
-        crate::warn!("spool={id} segment={segment} error={error:?} A file of an earlier life could not be read.");
-    }
-    if report.unknown_tail {
-        crate::error!("spool={id} The last records of an earlier life are lost; nobody knows how many.");
-    }
 }
 
 /// Registers for the last event only, so that invocations do not pass through here, and waits for it.

@@ -12,12 +12,13 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | compose | [`app`], [`config`]; [`tools`] for people |
+//! | compose | [`app`], [`adoption`], [`config`]; [`tools`] for people |
 //! | drive | [`lifecycle`], [`intake`], [`upload::outbox`], [`upload::uploader`] |
 //! | touch the outside | [`runtime_api::client`], [`telemetry::listener`], [`upload::store`], the crate `spool` |
 //! | pure | `intake::attribution`, [`lifecycle::machine`], [`upload::object_key`], [`upload::retry`] |
 //! | vocabulary | [`runtime_api::event`], [`telemetry::event`], [`deadline`], [`logging`], [`supervision`] |
 
+pub mod adoption;
 pub mod app;
 pub mod config;
 pub mod deadline;
