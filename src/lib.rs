@@ -21,6 +21,9 @@
 pub mod app;
 pub mod config;
 pub mod deadline;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod identity;
 pub mod intake;
 pub mod lifecycle;
