@@ -14,16 +14,16 @@ use crate::adoption;
 use crate::config::{Config, ConfigErrors, Delivery, StoreSettings};
 use crate::deadline::now_ms;
 use crate::identity;
-use crate::intake::{Attribution, Intake, Outputs, SharedSpool, lock};
+use crate::intake::{Attribution, EarlierLife, FieldFacts, Intake, LineStyle, Outputs, SharedSpool, lock};
 use crate::lifecycle::machine::drain_policy::DrainStrategy;
 use crate::lifecycle::machine::{Event, Policies};
 use crate::lifecycle::{Ended, Lifecycle, Links, next_event};
 use crate::runtime_api::client::{ApiError, Client, Subscription};
-use crate::runtime_api::event::{EventType, ExtensionId, NextEvent};
+use crate::runtime_api::event::{EventType, ExtensionId, NextEvent, Registered};
 use crate::supervision;
 use crate::telemetry::listener::Listener;
 use crate::upload::outbox::Outbox;
-use crate::upload::outgoing::{LINE_FORMAT_JSON, labeler};
+use crate::upload::outgoing::labeler;
 use crate::upload::store::ObjectStore;
 use crate::upload::store::file::FileStore;
 use crate::upload::store::s3::S3Store;
@@ -97,8 +97,8 @@ async fn prepare(
     name: &str,
 ) -> Result<Extension, Unprepared> {
     let listener = Listener::bind(config.listener).await;
-    let id =
-        register(client, name, &[EventType::Invoke, EventType::Shutdown]).await.ok_or(Unprepared::NotRegistered)?;
+    let registered = register(client, name, &[EventType::Invoke, EventType::Shutdown]).await;
+    let Registered { id, account_id } = registered.ok_or(Unprepared::NotRegistered)?;
     let listener = listener.map_err(|error| {
         crate::warn!("error={error:?} No telemetry port is to be had; no logs are collected.");
         Unprepared::Registered(id.clone())
@@ -107,7 +107,10 @@ async fn prepare(
     let spool = make_spool(config, Arc::clone(&label)).ok_or_else(|| Unprepared::Registered(id.clone()))?;
     let own = spool.id();
     let mut found = orphans_of(&config.spool_root, own);
-    let in_force = found.orphans.iter().rev().find_map(|orphan| orphan.last_request_id(TAIL_BYTES_MAX));
+    let mut tails = found.orphans.iter().rev().map(|orphan| orphan.tail(TAIL_BYTES_MAX));
+    let newest = tails.next().unwrap_or_default();
+    let in_force = newest.request_id.or_else(|| tails.find_map(|tail| tail.request_id));
+    let earlier = EarlierLife { in_force: Attribution::restore(in_force), unanswered: newest.bodies };
     let excess = found.take_excess(config.spool_limits.orphans_max);
     let spool: SharedSpool = Arc::new(Mutex::new(spool));
 
@@ -134,7 +137,16 @@ async fn prepare(
     if config.drain.strategy == DrainStrategy::End {
         seal.invocations = seal.invocations.or(std::num::NonZeroU32::new(1));
     }
-    let intake = Arc::new(Intake::new(Arc::clone(&spool), config.types, seal, Attribution::restore(in_force), outputs));
+    let intake = Intake::new(
+        Arc::clone(&spool),
+        config.types,
+        config.filter.clone(),
+        config.invocations,
+        seal,
+        earlier,
+        outputs,
+    );
+    let intake = Arc::new(intake.with_style(line_style(config, account_id.as_deref())));
 
     let port = listener.port();
     let (listener, handler) = (Arc::new(listener), Arc::clone(&intake));
@@ -174,13 +186,14 @@ impl Extension {
         let losses = lock(&self.spool).losses();
         let dropped = drops(&losses);
         crate::info!(
-            "records={} bodies={} raw_bytes={} refused={} dropped={dropped} delivered={} bytes={} attempts={} failed_attempts={} \
+            "records={} bodies={} raw_bytes={} refused={} dropped={dropped} {} delivered={} bytes={} attempts={} failed_attempts={} \
              interrupted={} waiting={waiting} oldest_age_ms={oldest_age_ms} invocations={} held={} held_for_starved_upload={} \
              budgets_used_up={} outages={} freezes={} panics={} after_end={after_end} Ended: {ended:?}.",
             stored.records,
             stored.bodies,
             stored.raw_bytes,
             stored.refused_bodies,
+            stored.filtered,
             uploaded.delivered,
             uploaded.bytes,
             counts.attempts,
@@ -214,11 +227,11 @@ fn drops(losses: &Losses) -> String {
 }
 
 /// Registers, for as long as it may help. `None` if the platform refuses for good.
-async fn register(client: &Client, name: &str, events: &[EventType]) -> Option<ExtensionId> {
+async fn register(client: &Client, name: &str, events: &[EventType]) -> Option<Registered> {
     let mut pauses = REGISTER_PAUSES_MS.into_iter();
     loop {
         let error = match client.register(name, events).await {
-            Ok(id) => return Some(id),
+            Ok(registered) => return Some(registered),
             Err(error) => error,
         };
         if error.is_invalid_event_type() && events.contains(&EventType::Invoke) {
@@ -268,11 +281,23 @@ async fn subscribe(client: &Client, id: &ExtensionId, config: &Config, port: u16
     }
 }
 
+fn line_style(config: &Config, account: Option<&str>) -> LineStyle {
+    let function = &config.function;
+    let facts = FieldFacts {
+        function: Some(&function.name),
+        version: Some(&function.version),
+        region: function.region.as_deref(),
+        account,
+        memory_mb: function.memory_mb,
+    };
+    LineStyle::new(&config.lines, &facts)
+}
+
 fn make_spool(config: &Config, label: Labeler) -> Option<Spool> {
     let spool_config = SpoolConfig {
         root: config.spool_root.clone(),
         compression: config.compression,
-        line_format: LINE_FORMAT_JSON,
+        line_format: config.lines.format.code(),
         label,
         limits: config.spool_limits,
     };
@@ -323,7 +348,7 @@ async fn settle_in(mut has_asked: watch::Receiver<bool>, spool: SharedSpool) {
 /// Registers for the last event only, so that invocations do not pass through here, and waits for it.
 async fn idle(client: &Client, name: &str) -> Exit {
     match register(client, name, &[EventType::Shutdown]).await {
-        Some(id) => idle_registered(client, &id).await,
+        Some(registered) => idle_registered(client, &registered.id).await,
         None => sleep_until_killed().await,
     }
 }
@@ -343,7 +368,9 @@ async fn sleep_until_killed() -> Exit {
 }
 
 async fn fail_init(client: &Client, name: &str, errors: &ConfigErrors) -> Exit {
-    let Some(id) = register(client, name, &[EventType::Shutdown]).await else { return Exit::BadSettings };
+    let Some(Registered { id, .. }) = register(client, name, &[EventType::Shutdown]).await else {
+        return Exit::BadSettings;
+    };
     if let Err(error) = client.init_error(&id, "Extension.ConfigInvalid", &errors.to_string()).await {
         crate::warn!("error={:?} The init error could not be reported.", error.to_string());
     }

@@ -22,6 +22,9 @@ pub mod adoption;
 pub mod app;
 pub mod config;
 pub mod deadline;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod identity;
 pub mod intake;
 pub mod lifecycle;

@@ -93,9 +93,10 @@ impl Elders {
         (removed, self.advance(key.spool))
     }
 
-    fn advance(&self, id: SpoolId) -> Option<SpoolEvent> {
-        let adopted = self.by_id.get(&id).filter(|adopted| adopted.is_drained())?;
-        Some(SpoolEvent::Drained(id, adopted.end().copied()))
+    fn advance(&mut self, id: SpoolId) -> Option<SpoolEvent> {
+        let adopted = self.by_id.get_mut(&id).filter(|adopted| adopted.is_drained())?;
+        adopted.end_is_told();
+        Some(SpoolEvent::Drained(id, adopted.end().cloned()))
     }
 
     /// Removes a spool of which everything is delivered.

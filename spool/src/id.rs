@@ -1,4 +1,4 @@
-//! Names of things: one life of the process, one segment, one record.
+//! Names of things: one life of the process, one segment, one record, one fragment.
 
 use std::fmt;
 use std::str::FromStr;
@@ -93,6 +93,23 @@ impl Seqno {
 }
 
 impl fmt::Display for Seqno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Name of a fragment, unique in its spool and in all those that its process has rolled away from: a stale name never fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FragmentId(pub u64);
+
+impl FragmentId {
+    /// The next name.
+    pub(crate) fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for FragmentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

@@ -19,6 +19,9 @@ pub use finding::Finding;
 pub use segment::{InspectedFile, InspectedSegment, SegmentState, What};
 
 use crate::id::{SegmentId, Seqno, SpoolId};
+use crate::loss::LossCause;
+use crate::segment::fragment::PendingFragment;
+use crate::segment::sealed::SegmentKey;
 use crate::storage::disk::{SET_ASIDE, segment_of_name};
 
 /// Whether a process writes to a spool.
@@ -40,6 +43,15 @@ pub struct InspectError {
     source: io::Error,
 }
 
+/// A fragment that is pending.
+#[derive(Debug, Clone)]
+pub struct InspectedFragment {
+    /// The fragment, with the number that an adopter would give it now.
+    pub fragment: PendingFragment,
+    /// Why its bytes cannot be had any more.
+    pub loss: Option<LossCause>,
+}
+
 /// What one spool directory holds.
 #[derive(Debug, Clone)]
 pub struct Inspection {
@@ -59,9 +71,22 @@ impl Inspection {
         self.files.iter().filter_map(|file| file.range()).map(|(_, next)| next).max().unwrap_or(Seqno(0))
     }
 
-    /// Whether the stream was ended in order.
+    /// Whether the stream was ended in order, and nothing came behind the end.
     pub fn is_ended(&self) -> bool {
-        self.files.iter().rev().find_map(InspectedFile::segment).is_some_and(|segment| segment.ended)
+        let newest = self.files.iter().rev().find_map(InspectedFile::segment);
+        newest.is_some_and(|segment| segment.ended) && self.fragment().is_none()
+    }
+
+    /// What is pending: no line yet, and the one before the end if its process is gone.
+    pub fn fragment(&self) -> Option<InspectedFragment> {
+        let found = self.files.iter().fold(None, |before, file| match &file.what {
+            What::Segment(segment) => segment.fragments.follow(file.segment, before),
+            What::Tombstone(range) => before.filter(|_| range.cause == LossCause::Refused),
+            What::UnknownVersion(_) | What::Unreadable(_) => before,
+        });
+        let (segment, stored) = found?;
+        let (loss, key) = (stored.loss, SegmentKey { spool: self.id, segment, first: self.next_seq() });
+        Some(InspectedFragment { fragment: PendingFragment { key, stored, volatile: false }, loss })
     }
 
     /// Length of its segment files and tombstones, in bytes.

@@ -6,6 +6,8 @@
 //! * The bytes of an object are fixed when its segment is sealed: the process that wrote it, one that adopts it after a
 //!   crash, and a copy of either compute the same bytes, the same digest and the same range.
 //! * Numbers have no holes: a record that is lost keeps its number, and the loss can be told from the files.
+//! * A [fragment](Spool::append_fragment) that was acknowledged is ended by lines that were, or shipped by an adopter with the end
+//!   of the stream; or its loss is declared. It outlives every segment.
 //!
 //! # Constraints
 //!
@@ -30,7 +32,8 @@
 //! ```
 //!
 //! A *record* is one line with one number; an *entry* is one stored batch; a *segment* is a run of entries that becomes one
-//! object. The format on disk is documented in the `format` module of the source.
+//! object; a *fragment* is an entry that is no record yet. The format on disk is documented in the `format` module of the
+//! source.
 
 mod adopt;
 mod codec;
@@ -50,19 +53,23 @@ mod segment;
 mod spool;
 mod storage;
 
-pub use adopt::{Adopted, AdoptionReport, Found, NotAdopted, Orphan, StreamEnd, UnknownVersion, find_orphans};
+pub use adopt::{
+    Adopted, AdoptionReport, BodyId, Found, NotAdopted, Orphan, StreamEnd, Tail, UnknownVersion, find_orphans,
+};
 pub use codec::{Codec, CodecError, Compression, compress_whole};
 pub use format::checksum::object_digest;
 pub use format::meta::{META_BYTES_MAX, Meta};
-pub use id::{SegmentId, Seqno, SpoolId, SpoolIdError};
+pub use id::{FragmentId, SegmentId, Seqno, SpoolId, SpoolIdError};
 pub use inspect::{
-    Finding, InspectError, InspectedFile, InspectedSegment, Inspection, Liveness, SegmentState, What, inspect,
+    Finding, InspectError, InspectedFile, InspectedFragment, InspectedSegment, Inspection, Liveness, SegmentState,
+    What, inspect,
 };
 pub use loss::{Loss, LossCause, Losses};
 pub use manifest::ManifestState;
 pub use quota::{SpoolLimits, WhenFull};
 pub use seal::SealReason;
 pub use segment::active::{AppendError, Batch};
+pub use segment::fragment::{FRAGMENT_BYTES_MAX, Fragment, PendingFragment};
 pub use segment::sealed::{DroppedRange, Mark, ObjectChunks, SealedSegment, SegmentFacts, SegmentKey};
 pub use spool::{
     ActiveFacts, CreateError, Identity, Labeler, MEMORY_BYTES_MAX, SealError, Spool, SpoolConfig, SpoolEvent,

@@ -1,5 +1,6 @@
 //! The living spool: one place, one writer, from its first segment to its end or its roll.
 
+mod appending;
 mod delivery;
 mod making;
 mod room;
@@ -11,19 +12,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use making::{active_row, first_segment, make_directory, next_segment, retired_row};
-use room::{SpaceCheck, is_full};
+use room::SpaceCheck;
 
 use crate::adopt::{Orphan, StreamEnd};
 use crate::codec::{Compression, Encoder};
 use crate::elders::Elders;
 use crate::format::tombstone::Tombstone;
-use crate::id::{SegmentId, Seqno, SpoolId};
+use crate::id::{FragmentId, SegmentId, Seqno, SpoolId};
 use crate::kept::{Kept, KeptSegments};
 use crate::loss::{LossCause, Losses};
 use crate::manifest::{Manifest, ManifestState, Row, RowState};
 use crate::quota::{SpoolLimits, disk_bytes};
 use crate::seal::SealReason;
-use crate::segment::active::{ActiveSegment, AppendError, Batch};
+use crate::segment::active::ActiveSegment;
 use crate::segment::sealed::{DroppedRange, SealedSegment, SegmentFacts, SegmentKey};
 use crate::storage::disk::Disk;
 use crate::storage::memory::Memory;
@@ -127,7 +128,8 @@ pub struct Spool {
     manifest: Manifest,
     events: Vec<SpoolEvent>,
     space: SpaceCheck,
-    fragments: u64,
+    /// The name of the last fragment.
+    last_fragment: FragmentId,
     has_settled: bool,
     /// A seal found that somebody had removed the file that it sealed: the next one stands where it should, and hides it.
     was_cleared: bool,
@@ -208,7 +210,7 @@ impl Spool {
             manifest,
             events: Vec::new(),
             space: SpaceCheck::default(),
-            fragments: 0,
+            last_fragment: FragmentId(0),
             has_settled: false,
             was_cleared: false,
         };
@@ -265,31 +267,6 @@ impl Spool {
         std::mem::take(&mut self.events)
     }
 
-    /// Appends a batch: one compressed entry, one write. When this returns `Ok`, the batch survives SIGKILL.
-    ///
-    /// The batch takes the numbers from [`next_seq`](Self::next_seq) on. Where there is no room, older segments give way if
-    /// [`SpoolLimits::when_full`] says so.
-    pub fn append(&mut self, batch: &Batch<'_>, now_ms: i64) -> Result<(), AppendError> {
-        // Lines compress; a batch that does not is stored as it is, plus some headers.
-        self.make_room(batch.lines.len() as u64 / 4 + 4_096, now_ms)?;
-        if !self.may_declare() {
-            return Err(AppendError::Full(io::Error::new(
-                io::ErrorKind::QuotaExceeded,
-                "too many losses wait to be told",
-            )));
-        }
-        self.declare_refused(now_ms).map_err(AppendError::Full)?;
-        loop {
-            match self.active.append(&mut self.encoder, &mut self.scratch, batch, now_ms) {
-                Err(AppendError::Write(error)) if is_full(&error) => self.give_way_or(error, now_ms)?,
-                result => {
-                    self.space.appended_bytes += batch.lines.len() as u64;
-                    return result;
-                }
-            }
-        }
-    }
-
     /// Takes the numbers of records that cannot be stored, and declares them: by the state slot at once, by a name of
     /// their own as soon as there is room. `raw_bytes` are the bytes of their lines.
     ///
@@ -343,11 +320,14 @@ impl Spool {
     }
 
     /// Seals the active segment and opens the next one. `false` if it holds no record: there is nothing to ship.
+    ///
+    /// The next one begins with a copy of the fragment that is pending. If it cannot be written, nothing is sealed.
     pub fn seal(&mut self, reason: SealReason, now_ms: i64) -> Result<bool, SealError> {
         if self.active.slot().undeclared.is_some() {
             // Without a record there is nothing to ship, and without room the range waits in its slot: else every try would
             // leave two more files.
-            if self.active.totals().records == 0 && !(self.may_declare() && self.has_room(0, now_ms)) {
+            let reserved = self.reserved_bytes();
+            if self.active.totals().records == 0 && !(self.may_declare() && self.has_room(reserved, now_ms)) {
                 return Ok(false);
             }
             self.declare_refused(now_ms).map_err(SealError)?;
@@ -395,12 +375,6 @@ impl Spool {
         self.elders.disk_bytes() + self.kept.disk_bytes() + disk_bytes(self.active.file_bytes())
     }
 
-    /// A name for the next fragment, unique in this spool.
-    pub fn next_fragment(&mut self) -> u64 {
-        self.fragments += 1;
-        self.fragments
-    }
-
     /// Whether the active file is where it was made, and those before it were when they were sealed. If not, somebody has
     /// cleared the directory: the spool must be rolled, and what it still holds by its descriptors can be rescued.
     pub fn is_in_place(&self) -> bool {
@@ -427,6 +401,7 @@ impl Spool {
     fn replace_by(&mut self, new: Self) -> Orphan {
         let has_settled = self.has_settled;
         let mut old = std::mem::replace(self, new);
+        self.last_fragment = old.last_fragment;
         self.events = old.take_events();
         self.elders = std::mem::take(&mut old.elders);
         for (segment, first) in old.kept.in_flight() {
@@ -456,7 +431,7 @@ impl Spool {
         }
     }
 
-    /// Removes the directory if nothing is left to ship and the stream has ended, or never began. Returns whether it did;
+    /// Removes the directory if nothing is left to ship, none is pending and the stream has ended, or never began. Returns whether it did;
     /// else it stays, complete, for an adopter. What is appended afterwards is lost: called when the process ends.
     pub fn remove_if_empty(&mut self) -> io::Result<bool> {
         let slot = self.active.slot();
@@ -464,6 +439,7 @@ impl Spool {
         let nothing_left = self.undelivered() == 0
             && self.active.totals().records == 0
             && slot.undeclared.is_none()
+            && self.active.pending().is_none()
             && ended_or_unused;
         if nothing_left {
             // Its thread may still be making files there.

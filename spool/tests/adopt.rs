@@ -10,8 +10,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use spool::{
-    Adopted, Compression, LossCause, ManifestState, Meta, NotAdopted, Orphan, SealReason, SealedSegment, Seqno, Spool,
-    SpoolId, find_orphans,
+    Adopted, Batch, BodyId, Compression, LossCause, ManifestState, Meta, NotAdopted, Orphan, SealReason, SealedSegment,
+    Seqno, Spool, SpoolId, find_orphans,
 };
 use tempfile::TempDir;
 use world::{NOW_MS, append, append_end, batch, copy, create, decoded, dir, names, object, only_orphan, records};
@@ -272,7 +272,7 @@ fn the_request_id_in_force_is_that_of_the_last_entry() {
         let meta = Meta { request_id: Some(request_id.into()), ..Meta::default() };
         spool.append(&batch(&lines, count, &meta), NOW_MS).unwrap();
     }
-    let found = |bytes_max| only_orphan(copied(root.path()).path()).last_request_id(bytes_max);
+    let found = |bytes_max| only_orphan(copied(root.path()).path()).tail(bytes_max).request_id;
     assert_eq!(found(1 << 20).as_deref(), Some("last"), "a body without a line counts, too");
     assert_eq!(found(10), None, "what is too long to be read at a start is not read");
     world::seal(&mut spool, SealReason::Age);
@@ -296,4 +296,30 @@ fn every_segment_tells_the_request_id_in_force_once() {
         bytes.windows(8).filter(|window| window == b"79b4f56e").count()
     };
     assert_eq!([told("000000000000.seg"), told("000000000001.seg")], [1, 1]);
+}
+
+#[test]
+fn the_last_bodies_are_known_unless_the_stream_has_ended() {
+    let root = tempfile::tempdir().unwrap();
+    let mut spool = spool(root.path());
+    let mut appended = Vec::new();
+    let append = |spool: &mut Spool, hash: u64, end: bool| {
+        let first = spool.next_seq().0;
+        let lines = records(spool.id(), first..first + 1);
+        let meta = Meta::default();
+        spool.append(&Batch { body_hash: hash, body_bytes: 7, end, ..batch(&lines, 1, &meta) }, NOW_MS).unwrap();
+    };
+    for hash in 1..=70 {
+        append(&mut spool, hash, false);
+        appended.push(BodyId { hash, bytes: 7 });
+        if hash == 68 {
+            world::seal(&mut spool, SealReason::Size);
+        }
+    }
+    let found = || Vec::from(only_orphan(copied(root.path()).path()).tail(1 << 20).bodies);
+    assert_eq!(found(), appended[6..], "the last 64, of more than one file");
+    append(&mut spool, 0, true);
+    assert_eq!(found(), [], "it had the time to answer");
+    append(&mut spool, 71, false);
+    assert_eq!(found().last(), Some(&BodyId { hash: 71, bytes: 7 }), "a late one");
 }

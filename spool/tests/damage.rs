@@ -140,7 +140,8 @@ impl Original {
     }
 
     fn life(&self, untold: BTreeSet<u64>) -> Life {
-        Life { id: self.life.id, fates: self.life.fates.clone(), memory: Memory::Damaged, untold }
+        let fates = self.life.fates.clone();
+        Life { fates, memory: Memory::Damaged, untold, ..Life::new(self.life.id) }
     }
 
     /// What was delivered before the process died.

@@ -226,7 +226,7 @@ fn the_newest_segment_gives_way_behind_a_successor_that_carries_its_state() {
     assert_eq!(told(&adopted), ["object from 0", "refused from 5"]);
     adopted.give_up(NOW).unwrap();
     assert_eq!(told(&adopted), ["quota from 0", "refused from 5"]);
-    let end = *adopted.end().unwrap();
+    let end = adopted.end().unwrap().clone();
     drop(adopted);
     let again = adopt_only(dir.path(), &own);
     assert_eq!(told(&again), ["quota from 0", "refused from 5"]);

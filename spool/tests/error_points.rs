@@ -51,7 +51,9 @@ fn workload(root: &Path) {
     for batch in 0..BATCHES {
         writer.append(1 + batch % 3);
         match batch % 8 {
+            0 => writer.half(),
             1 | 3 | 4 => drop(writer.seal()),
+            2 if batch < 16 => writer.complete(),
             // Evicts, by the limit of segments.
             5 => (0..6).for_each(|_| {
                 writer.append(1);

@@ -22,7 +22,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Output;
 
-use ledger::{Ledger, NOW, append, identity, labeler, no_limits};
+use ledger::{Ledger, NOW, append, append_half, append_resolving, identity, labeler, no_limits, shipped_half};
 use spool::{LossCause, SealReason, SealedSegment, Spool, SpoolConfig, SpoolEvent, SpoolLimits};
 use strace::Point;
 
@@ -54,6 +54,7 @@ fn main() {
 fn workload(root: &Path, with_manifest: bool) {
     let mut earlier = create(root, 1);
     acknowledged(&mut earlier, 2);
+    half(&mut earlier, 0);
     earlier.seal(SealReason::Size, NOW).unwrap();
     acknowledged(&mut earlier, 1);
     earlier.refuse(2, 20, NOW).unwrap();
@@ -67,8 +68,10 @@ fn workload(root: &Path, with_manifest: bool) {
     for records in [1, 3] {
         acknowledged(&mut spool, records);
     }
+    half(&mut spool, 1);
     spool.seal(SealReason::Age, NOW).unwrap();
     deliver(&mut spool);
+    half(&mut spool, 2);
     acknowledged(&mut spool, 2);
     spool.refuse(3, 30, NOW).unwrap();
     spool.refuse(1, 10, NOW).unwrap();
@@ -80,14 +83,17 @@ fn workload(root: &Path, with_manifest: bool) {
         spool.seal(SealReason::InvocationEnd, NOW).unwrap();
     }
     deliver_newest_first(&mut spool);
-    acknowledged(&mut spool, 1);
+    completed(&mut spool, 1);
     spool.seal(SealReason::Hour, NOW).unwrap();
+    half(&mut spool, 3);
     acknowledged(&mut spool, 1);
 
     let left = spool.roll(identity(3), NOW).unwrap();
     drain(left);
+    half(&mut spool, 4);
     acknowledged(&mut spool, 4);
     spool.refuse(2, 20, NOW).unwrap();
+    completed(&mut spool, 1);
     let end = spool.next_seq().0;
     append(&mut spool, 1, true, NOW).unwrap();
     println!("ack {} {end} 1", spool.id());
@@ -108,6 +114,22 @@ fn acknowledged(spool: &mut Spool, records: u32) {
     // Nothing is refused at the moment of the append: the numbers are those that are next.
     append(spool, records, false, NOW).unwrap();
     println!("ack {} {} {records}", spool.id(), spool.next_seq().0 - u64::from(records));
+}
+
+/// The n-th half of a record, in the place of what is pending.
+fn half(spool: &mut Spool, n: u64) {
+    println!("half? {} {n}", spool.id());
+    append_half(spool, n, NOW).unwrap();
+    println!("half {} {n}", spool.id());
+}
+
+/// Lines that complete what is pending.
+fn completed(spool: &mut Spool, records: u32) {
+    let (id, first) = (spool.id(), spool.next_seq().0);
+    println!("whole? {id} {first}");
+    let pending = spool.pending_fragment();
+    append_resolving(spool, records, false, pending, NOW).unwrap();
+    println!("ack {id} {first} {records}");
 }
 
 fn waiting(spool: &mut Spool) -> Vec<SpoolEvent> {
@@ -174,6 +196,9 @@ fn drain(orphan: spool::Orphan) {
         adopted.delivered(&range.key()).unwrap();
     }
     if let Some(end) = adopted.end() {
+        if let Some(n) = shipped_half(end) {
+            println!("ship {} {} {n}", end.spool, end.seq.0 - 1);
+        }
         println!("end {} {}", end.spool, end.seq);
     }
     adopted.finish().unwrap();
@@ -291,6 +316,10 @@ fn read(output: &Output) -> Ledger {
                 ledger.declare_range(id, number(2), number(3), cause, false);
             }
             "end" => ledger.end(id, spool::Seqno(number(2))),
+            "half?" => ledger.half_tried(id, number(2)),
+            "half" => ledger.half_acknowledged(id, number(2)),
+            "whole?" => ledger.completing(id, Some(number(2))),
+            "ship" => ledger.ship_half(id, number(2), number(3)),
             other => panic!("{other:?}"),
         }
     }

@@ -22,6 +22,7 @@ const PAST_FAILURES: &[u64] = &[
     1_020_260_239,
     1_020_260_267,
     1_020_260_799,
+    1_020_263_092,
     1_020_266_523,
     2_020_260_025,
     2_020_261_447,
@@ -44,17 +45,20 @@ fn run(compression: Compression, story: &Story) {
 fn stories(index: usize) {
     let (name, compression) = COMPRESSIONS[index];
     let every = COMPRESSIONS.len() as u64;
-    let seeds: Vec<u64> = match number("SPOOL_TEST_SEED") {
-        Some(seed) => vec![seed],
-        None => {
-            let cases = number("SPOOL_TEST_CASES").unwrap_or(CASES_DEFAULT);
-            let first = 20_260_000 + index as u64 * 1_000_000_000;
-            PAST_FAILURES.iter().copied().chain(first..first + cases / every).collect()
-        }
-    };
-    println!("{name}: {} stories, seeds {:?} to {:?}", seeds.len(), seeds.first(), seeds.last());
-    for seed in seeds {
-        Story::of(seed).tell(|story| run(compression, story));
+    let told_before: Vec<u64> = number("SPOOL_TEST_SEED").map_or(PAST_FAILURES.into(), |seed| vec![seed]);
+    let both = |seed: &u64| [Story::of(*seed), Story::of(*seed).with_fragments()];
+    let mut stories: Vec<_> = told_before.iter().flat_map(both).collect();
+    if number("SPOOL_TEST_SEED").is_none() {
+        let cases = number("SPOOL_TEST_CASES").unwrap_or(CASES_DEFAULT);
+        let first = 20_260_000 + index as u64 * 1_000_000_000;
+        let seeds = first..first + cases / every;
+        let with_fragments =
+            |seed: u64| if seed.is_multiple_of(2) { Story::of(seed).with_fragments() } else { Story::of(seed) };
+        stories.extend(seeds.map(with_fragments));
+    }
+    println!("{name}: {} stories, the last of seed {:?}", stories.len(), stories.last().map(|story| story.seed));
+    for story in stories {
+        story.tell(|story| run(compression, story));
     }
 }
 

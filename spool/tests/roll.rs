@@ -272,11 +272,3 @@ fn a_spool_that_ended_without_its_end_gets_one_from_its_adopter() {
     drain(adopted);
     assert_eq!(names(root.path()), Vec::<String>::new());
 }
-
-#[test]
-fn fragments_have_names_of_their_own() {
-    let root = tempfile::tempdir().unwrap();
-    let mut spool = spool(root.path());
-    let fragments: BTreeSet<_> = (0..100).map(|_| spool.next_fragment()).collect();
-    assert_eq!(fragments.len(), 100);
-}

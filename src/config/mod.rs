@@ -4,6 +4,9 @@
 //! value and the rule it breaks. `STRICT` turns that message into a failed init.
 
 mod destination;
+mod file;
+mod filter;
+mod lines;
 pub mod settings;
 mod value;
 mod vars;
@@ -14,11 +17,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use destination::Destination;
+use file::{Layers, SettingsFile};
 use settings::Setting;
 use spool::{Codec, Compression, SpoolLimits, WhenFull};
 use value::Rule;
 pub use vars::{Env, Vars};
 
+use crate::intake::LineSettings;
+use crate::intake::filter::Filter;
 use crate::lifecycle::machine::drain_policy::{DrainPolicy, DrainStrategy};
 use crate::lifecycle::machine::seal_policy::SealPolicy;
 use crate::logging::Level;
@@ -38,6 +44,8 @@ pub struct FunctionFacts {
     pub version: String,
     /// Its memory, in MB; `None` outside Lambda.
     pub memory_mb: Option<u64>,
+    /// The region that it runs in; `None` outside Lambda.
+    pub region: Option<String>,
 }
 
 /// Where objects go, with everything that is needed to get there.
@@ -71,6 +79,12 @@ pub struct Config {
     pub delivery: Option<Delivery>,
     /// Streams that are shipped.
     pub types: StreamTypes,
+    /// Each invocation gets a line that says what it did.
+    pub invocations: bool,
+    /// What never reaches the disk.
+    pub filter: Filter,
+    /// How lines are written.
+    pub lines: LineSettings,
     /// When a segment is sealed.
     pub seal: SealPolicy,
     /// When segments are uploaded.
@@ -138,6 +152,10 @@ impl Config {
     /// Reads every setting, then tells all errors at once.
     pub fn read(vars: &dyn Vars) -> (Self, ConfigErrors) {
         let mut reader = Reader { vars, errors: Vec::new() };
+        let file = reader.optional(&settings::CONFIG, SettingsFile::read).unwrap_or_default();
+        let layers = Layers { over: vars, under: &file };
+        let mut reader = Reader { vars: &layers, errors: reader.errors };
+        file.refused.iter().for_each(|(name, rule)| reader.refuse(name, rule.clone()));
         let config = reader.config();
         reader.name_unknown();
         (config, ConfigErrors(reader.errors))
@@ -157,6 +175,9 @@ impl Reader<'_> {
             strict: self.required(&settings::STRICT, value::switch),
             delivery: self.delivery(&function),
             types: self.required(&settings::TYPES, stream_types),
+            invocations: self.required(&settings::INVOCATIONS, value::switch),
+            filter: self.filter(),
+            lines: self.lines(),
             seal: self.seal(),
             drain: self.drain(&function),
             compression: self.compression(),
@@ -175,6 +196,7 @@ impl Reader<'_> {
             name: self.given("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "unknown".into()),
             version: self.given("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_else(|| "unknown".into()),
             memory_mb: self.given("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").and_then(|text| text.parse().ok()),
+            region: self.given("AWS_REGION"),
         }
     }
 
@@ -189,7 +211,7 @@ impl Reader<'_> {
         let keys = match ObjectKeys::try_new(prefix, &function.name) {
             Ok(keys) => keys,
             Err(error) => {
-                self.refuse(&settings::DESTINATION.variable(), error.to_string());
+                self.refuse(&self.shown(&settings::DESTINATION), error.to_string());
                 return None;
             }
         };
@@ -223,7 +245,7 @@ impl Reader<'_> {
             })
         });
         RetryPolicy::try_new(base, max, attempts).unwrap_or_else(|error| {
-            let names = format!("{} and {}", settings::RETRY_BASE.variable(), settings::RETRY_MAX.variable());
+            let names = format!("{} and {}", self.shown(&settings::RETRY_BASE), self.shown(&settings::RETRY_MAX));
             self.refuse(&names, format!("{error}; using the defaults"));
             RetryPolicy::try_new(Duration::from_millis(100), Duration::from_secs(20), attempts)
                 .expect("the defaults make a schedule")
@@ -356,12 +378,11 @@ impl Reader<'_> {
         instead: Option<&str>,
         read: &impl Fn(&str) -> Result<T, Rule>,
     ) -> Option<T> {
-        let variable = setting.variable();
-        let value = self.given(&variable)?;
+        let value = self.given(&setting.variable())?;
         match read(value.trim()) {
             Ok(value) => Some(value),
             Err(rule) => {
-                let instead = instead.map(str::to_owned);
+                let (variable, instead) = (self.shown(setting), instead.map(str::to_owned));
                 self.errors.push(ConfigError { variable, value: Some(value), rule, instead });
                 None
             }
@@ -371,6 +392,11 @@ impl Reader<'_> {
     /// An empty variable counts as none: deployment tools write those for values that are not set.
     fn given(&self, name: &str) -> Option<String> {
         self.vars.get(name).filter(|value| !value.trim().is_empty())
+    }
+
+    /// Where a setting comes from, as a message has it.
+    fn shown(&self, setting: &Setting) -> String {
+        self.vars.shown(&setting.variable())
     }
 
     fn refuse(&mut self, variable: &str, rule: Rule) {
@@ -383,7 +409,7 @@ impl Reader<'_> {
         names.sort_unstable();
         for name in names {
             if !settings::ALL.iter().any(|setting| setting.variable() == name) {
-                self.refuse(&name, "there is no such setting in this version".into());
+                self.refuse(&self.vars.shown(&name), "there is no such setting in this version".into());
             }
         }
     }
@@ -429,87 +455,4 @@ fn stream_types(text: &str) -> Result<StreamTypes, Rule> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    fn read(pairs: &[(&str, &str)]) -> (Config, ConfigErrors) {
-        let vars: BTreeMap<String, String> =
-            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Config::read(&vars)
-    }
-
-    #[test]
-    fn defaults_are_read_without_an_error() {
-        let (config, errors) = read(&[]);
-        assert_eq!(errors.to_string(), "");
-        assert!(config.enabled && !config.strict && config.delivery.is_none());
-        assert_eq!(config.seal, SealPolicy { invocations: None, age: Duration::from_secs(60), size_bytes: 4 << 20 });
-        assert_eq!(config.drain.strategy, DrainStrategy::Adaptive);
-        assert_eq!(config.compression, Compression::default());
-        assert_eq!(config.buffering, Buffering { max_items: 10_000, max_bytes: 1 << 20, timeout_ms: 25 });
-        assert_eq!(config.spool_root, PathBuf::from("/tmp/.logspool"));
-    }
-
-    #[test]
-    fn all_bad_settings_are_named_in_one_message_with_value_rule_and_fallback() {
-        let (config, errors) = read(&[
-            ("LOGSPOOL_SEAL_AGE", "soon"),
-            ("LOGSPOOL_DESTINATION", "ftp://x"),
-            ("LOGSPOOL_SEAL_AGES", "1s"),
-            ("LOGSPOOL_COMPRESSION_LEVEL", "20"),
-        ]);
-        let message = errors.to_string();
-        for part in [
-            "LOGSPOOL_SEAL_AGE=\"soon\": a duration like 250ms, 30s or 5m is expected; using 60s",
-            "LOGSPOOL_DESTINATION=\"ftp://x\": s3://bucket/prefix or file:///path is expected",
-            "LOGSPOOL_SEAL_AGES: there is no such setting in this version",
-            "LOGSPOOL_COMPRESSION_LEVEL=\"20\": it must be between 1 and 19; using 1",
-        ] {
-            assert!(message.contains(part), "{part} is not in {message}");
-        }
-        assert!(!message.contains('\n'));
-        assert_eq!(config.seal.age, Duration::from_secs(60));
-        assert!(config.delivery.is_none());
-    }
-
-    #[test]
-    fn a_bad_setting_of_every_kind_falls_back_to_its_default() {
-        let (defaults, _) = read(&[]);
-        for setting in settings::ALL {
-            // No rule accepts this, but two settings take any text.
-            let (config, errors) = read(&[(setting.variable().as_str(), "::no value:")]);
-            let free_text = ["S3_REGION"].contains(&setting.name);
-            assert_eq!(errors.is_empty(), free_text, "{}", setting.name);
-            assert_eq!(config.seal, defaults.seal);
-            assert_eq!(config.listener.body_bytes_max, defaults.listener.body_bytes_max);
-        }
-    }
-
-    #[test]
-    fn a_bucket_is_reached_with_the_variables_of_the_function() {
-        let (config, errors) = read(&[
-            ("LOGSPOOL_DESTINATION", "s3://my-logs/team"),
-            ("AWS_REGION", "eu-central-1"),
-            ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000"),
-            ("AWS_LAMBDA_FUNCTION_NAME", "orders"),
-        ]);
-        assert_eq!(errors.to_string(), "");
-        let Some(Delivery { store: StoreSettings::S3(s3, _), .. }) = config.delivery else { panic!("a bucket") };
-        assert_eq!((s3.bucket.as_str(), s3.prefix.as_str(), s3.region.as_str()), ("my-logs", "team", "eu-central-1"));
-        assert!(s3.path_style, "an endpoint of one's own rarely has host names for buckets");
-    }
-
-    #[test]
-    fn schedules_that_contradict_themselves_are_refused_together() {
-        let (_, errors) = read(&[("LOGSPOOL_RETRY_BASE", "30s"), ("LOGSPOOL_RETRY_MAX", "1s")]);
-        assert!(errors.to_string().contains("LOGSPOOL_RETRY_BASE and LOGSPOOL_RETRY_MAX"), "{errors}");
-    }
-
-    #[test]
-    fn an_empty_variable_counts_as_none() {
-        let (_, errors) = read(&[("LOGSPOOL_SEAL_AGE", ""), ("LOGSPOOL_DESTINATION", " ")]);
-        assert!(errors.is_empty());
-    }
-}
+mod tests;

@@ -36,8 +36,17 @@ macro_rules! settings {
 settings! {
     ENABLED = Some("true"), "`false`: register, ask for no events but the last, do nothing";
     STRICT = Some("false"), "`true`: a bad setting fails the function's init, with the message; `false`: it falls back to its default, with the message";
+    CONFIG = None, "TOML file with further settings; the environment wins over it";
     DESTINATION = None, "`s3://bucket/prefix` or `file:///path`; without one nothing is collected, and one line says so";
     TYPES = Some("platform,function"), "streams that are shipped: `platform`, `function`, `extension`";
+    LEVEL = Some("all"), "least important level that is shipped: `trace`, `debug`, `info`, `warn`, `error`, `fatal`; records without one pass";
+    DROP = None, "regular expressions, with `;;` between them; records that hold a match are not shipped";
+    SAMPLE = Some("1"), "share of the requests whose records are shipped, from 0 to 1";
+    REDACT = None, "regular expressions, with `;;` between them; what they match in strings becomes `***`";
+    INVOCATIONS = Some("false"), "`true`: behind every `platform.report` a line of type `logspool.invocation` says what the invocation did";
+    FORMAT = Some("json"), "how lines are written: `json`; `text`: time, request id and message with tabs between them; `raw`: the message alone";
+    FIELDS = None, "extra members of every line: `function`, `version`, `region`, `account`, `spool`, `memory`, `architecture`, `traceId`";
+    LABELS = None, "`name=value`, with commas between them: an object `labels` in every line, at most 16 labels and 512 bytes";
     SEAL_INVOCATIONS = Some("off"), "seal after so many invocations; `off`: with `DRAIN=end` after every one, else by the other rules alone";
     SEAL_AGE = Some("60s"), "seal at the first moment the process runs when the oldest record of the segment has this age";
     SEAL_SIZE = Some("4MiB"), "seal at so many compressed bytes: one PUT costs as much as the CloudWatch ingestion of 10 KB";

@@ -1,4 +1,4 @@
-//! Where settings come from: the process, or a map in a test. No test changes the real environment.
+//! Where settings come from: the process, a file under it, or a map in a test. No test changes the real environment.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,11 @@ pub trait Vars {
 
     /// The names of all variables that begin with `prefix`.
     fn names(&self, prefix: &str) -> Vec<String>;
+
+    /// How a message names a variable, so that whoever reads it finds the place.
+    fn shown(&self, name: &str) -> String {
+        name.to_owned()
+    }
 }
 
 /// The environment of the process.

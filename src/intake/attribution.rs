@@ -4,6 +4,7 @@
 //! `platform.start` belongs to that invocation until the next start (late records after `platform.runtimeDone` too), what
 //! comes after `platform.initStart` to Init. An id in the record itself always wins.
 
+use super::carried::Carried;
 use crate::runtime_api::event::RequestId;
 use crate::telemetry::event::{EventKind, RecordFacts};
 
@@ -46,12 +47,14 @@ impl Attribution {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attributor {
     in_force: Attribution,
+    /// What is known of the request in force.
+    pub(super) carried: Carried,
 }
 
 impl Attributor {
     /// Begins with what an earlier life left.
     pub fn new(in_force: Attribution) -> Self {
-        Self { in_force }
+        Self { in_force, carried: Carried::default() }
     }
 
     /// What is in force for the next record.
@@ -59,8 +62,14 @@ impl Attributor {
         &self.in_force
     }
 
-    /// Takes the next event and tells whom it belongs to.
-    pub fn observe(&mut self, kind: EventKind, facts: &RecordFacts<'_>) -> Attribution {
+    /// Takes the next event and tells whom it belongs to. One that was cut and is whole only now brings along what was in
+    /// force when it began.
+    pub fn observe(
+        &mut self,
+        kind: EventKind,
+        facts: &RecordFacts<'_>,
+        began_under: Option<&Attribution>,
+    ) -> Attribution {
         let own = facts
             .request_id
             .as_deref()
@@ -71,7 +80,7 @@ impl Attributor {
             (EventKind::Start, Some(own)) => self.in_force = own.clone(),
             _ => {}
         }
-        own.unwrap_or_else(|| self.in_force.clone())
+        own.unwrap_or_else(|| began_under.unwrap_or(&self.in_force).clone())
     }
 }
 
@@ -94,7 +103,7 @@ mod tests {
     #[test]
     fn records_belong_to_the_last_start() {
         let mut attributor = Attributor::new(Attribution::Unattributed);
-        let mut observe = |kind, facts: RecordFacts<'_>| attributor.observe(kind, &facts);
+        let mut observe = |kind, facts: RecordFacts<'_>| attributor.observe(kind, &facts, None);
         assert_eq!(observe(EventKind::Function, none()), Attribution::Unattributed);
         assert_eq!(observe(EventKind::InitStart, none()), Attribution::Init);
         assert_eq!(observe(EventKind::Function, none()), Attribution::Init);
@@ -110,10 +119,10 @@ mod tests {
     #[test]
     fn an_id_in_the_record_wins_and_changes_nothing_else() {
         let mut attributor = Attributor::new(invocation("a"));
-        assert_eq!(attributor.observe(EventKind::Function, &facts("z")), invocation("z"));
+        assert_eq!(attributor.observe(EventKind::Function, &facts("z"), None), invocation("z"));
         assert_eq!(attributor.in_force(), &invocation("a"));
         for odd in ["", "x".repeat(REQUEST_ID_BYTES_MAX + 1).as_str()] {
-            assert_eq!(attributor.observe(EventKind::Function, &facts(odd)), invocation("a"));
+            assert_eq!(attributor.observe(EventKind::Function, &facts(odd), None), invocation("a"));
         }
     }
 

@@ -1,14 +1,21 @@
 //! From a body to the lines of one entry: pure, with the time passed in. Encoding the same body again, under another first
 //! number, gives the same lines but for that number.
 
-use spool::Seqno;
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+use spool::{FRAGMENT_BYTES_MAX, Seqno};
 
 use super::attribution::{Attribution, Attributor};
-use super::line;
+use super::filter::{Exclusion, Filter, FilterCounts, Scratch};
+use super::half::Half;
+use super::line::{self, Head, LineStyle};
+use super::summary::{Summaries, Told, write_line};
 use crate::runtime_api::event::{RequestId, StreamTypes};
-use crate::telemetry::body::{Piece, pieces};
+use crate::telemetry::body::{Piece, Pieces, pieces, pieces_inside};
 use crate::telemetry::event::{EventKind, RawEvent, RecordFacts, time_ms};
 use crate::telemetry::severity::is_error;
+use crate::telemetry::stitch::{CutRecord, envelope, events_behind};
 
 /// Something in the telemetry that decisions are made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +50,7 @@ pub enum Observed {
 
 /// What a body came to.
 #[derive(Debug)]
-pub(super) struct Encoded {
+pub(crate) struct Encoded {
     pub records: u32,
     pub first_line_ms: Option<i64>,
     pub attributor: Attributor,
@@ -51,21 +58,47 @@ pub(super) struct Encoded {
     pub observed: Vec<Observed>,
     /// Records and bytes that the platform declared as dropped.
     pub platform_drops: (u64, u64),
+    /// What became of the [half](Context::half) of a record.
+    pub joined: Joined,
+    /// Its last record was cut by the platform: no line yet.
+    pub cut: Option<CutRecord>,
+    pub summaries: Option<Summaries>,
+    /// What was kept out or masked.
+    pub filtered: FilterCounts,
+}
+
+/// What the beginning of a body makes of the half of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Joined {
+    /// Nothing: it does not go on with it.
+    Not,
+    /// The record is whole: so many records and bytes of the lines are its.
+    Whole { records: u32, bytes: usize },
+    /// The record was cut once more.
+    CutAgain,
 }
 
 /// What encoding needs beside the body.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Context<'a> {
+pub(crate) struct Context<'a> {
     pub types: StreamTypes,
     pub attributor: &'a Attributor,
+    /// What the body may go on with.
+    pub half: Option<&'a Half>,
+    /// `None` if invocations are not summed up.
+    pub summaries: Option<&'a Summaries>,
+    pub filter: &'a Filter,
+    pub style: &'a LineStyle,
     pub first_seq: Seqno,
     pub now_ms: i64,
 }
 
 /// Appends the lines of a body to `lines`.
-pub(super) fn encode(context: Context<'_>, body: &[u8], cut_bytes: u64, lines: &mut Vec<u8>) -> Encoded {
+pub(crate) fn encode(context: Context<'_>, body: &[u8], cut_bytes: u64, lines: &mut Vec<u8>) -> Encoded {
     let mut encoder = Encoder {
         context,
+        half: None,
+        scratch: Scratch::new(),
         lines,
         encoded: Encoded {
             records: 0,
@@ -74,11 +107,15 @@ pub(super) fn encode(context: Context<'_>, body: &[u8], cut_bytes: u64, lines: &
             tenant: None,
             observed: Vec::new(),
             platform_drops: (0, 0),
+            joined: Joined::Not,
+            cut: None,
+            summaries: context.summaries.cloned(),
+            filtered: FilterCounts::default(),
         },
     };
-    for piece in pieces(body) {
-        encoder.piece(piece);
-    }
+    let joined = context.half.and_then(|half| half.join(body));
+    encoder.half = context.half.filter(|_| joined.is_some());
+    encoder.pieces(joined.as_deref().unwrap_or(body), cut_bytes > 0);
     if cut_bytes > 0 {
         encoder.truncated(cut_bytes);
     }
@@ -87,37 +124,97 @@ pub(super) fn encode(context: Context<'_>, body: &[u8], cut_bytes: u64, lines: &
 
 struct Encoder<'a> {
     context: Context<'a>,
+    /// What the next event goes on with.
+    half: Option<&'a Half>,
+    scratch: Scratch,
     lines: &'a mut Vec<u8>,
     encoded: Encoded,
 }
 
 impl Encoder<'_> {
-    fn piece(&mut self, piece: Piece<'_>) {
-        let (Piece::Element(bytes) | Piece::Rest(bytes)) = piece;
-        let event = match piece {
-            Piece::Element(element) => RawEvent::parse(element),
-            Piece::Rest(_) => None,
-        };
-        match event {
-            Some(event) => self.event(&event),
+    fn pieces(&mut self, body: &[u8], is_truncated: bool) {
+        let mut pieces = pieces(body);
+        while let Some(piece) = pieces.next() {
+            match piece {
+                Piece::Element(element) => match RawEvent::parse(element) {
+                    Some(event) => self.event(event),
+                    None => self.no_event(element, &mut pieces),
+                },
+                Piece::Rest(rest) => {
+                    let cut =
+                        CutRecord::of(rest).filter(|cut| !is_truncated && cut.bytes().len() <= FRAGMENT_BYTES_MAX);
+                    match cut {
+                        Some(cut) if cut.is_first_part() => self.encoded.cut = Some(cut),
+                        cut => self.further_part(rest, cut, &mut pieces),
+                    }
+                }
+            }
+            // Only the first event goes on with what was cut.
+            if self.half.take().is_some() {
+                self.encoded.joined = match self.encoded.cut {
+                    Some(_) => Joined::CutAgain,
+                    None => Joined::Whole { records: self.encoded.records, bytes: self.lines.len() },
+                };
+            }
+        }
+    }
+
+    /// The first part is not known, or this is no record at all. What cannot be told from a part alone waits for the next one.
+    fn further_part<'b>(&mut self, bytes: &'b [u8], cut: Option<CutRecord>, pieces: &mut Pieces<'b>) {
+        if cut.is_some() && events_behind(bytes).is_none() {
+            self.encoded.cut = cut;
+        } else {
+            self.no_event(bytes, pieces);
+        }
+    }
+
+    /// It costs nothing but itself, however much it seems to hold: the second half of a record whose first half is not known
+    /// has its quotes the wrong way round.
+    fn no_event<'b>(&mut self, bytes: &'b [u8], pieces: &mut Pieces<'b>) {
+        match events_behind(pieces.from_last()) {
+            Some((bytes, events)) => {
+                self.unparsed(bytes);
+                *pieces = pieces_inside(events);
+            }
+            // What seems to follow is the rest of the same value.
+            None if envelope(bytes).is_some() => {
+                self.unparsed(pieces.from_last());
+                *pieces = pieces_inside(&[]);
+            }
             None => self.unparsed(bytes),
         }
     }
 
-    fn event(&mut self, event: &RawEvent<'_>) {
+    fn event(&mut self, event: RawEvent<'_>) {
         let kind = EventKind::of(&event.kind);
         let facts = RecordFacts::of(event.record);
-        let attribution = self.encoded.attributor.observe(kind, &facts);
+        let belongs_to = self.half.map(|half| &half.in_force);
+        let attribution = self.encoded.attributor.observe(kind, &facts, belongs_to);
+        let style = self.context.style;
+        self.encoded.attributor.carried.observe(kind, &facts, event.record, style.names_trace());
         let at_ms = event.time.and_then(time_ms);
         self.observe(kind, &facts, at_ms);
         if kind == EventKind::Function && is_error(event.record, facts.level.as_deref()) {
             self.error_logged(&attribution);
         }
-        if self.is_shipped(kind) {
+        let exclusion = self.exclusion(kind, event.record, &facts, &attribution);
+        let is_shipped = self.is_shipped(kind) && exclusion.is_none();
+        // A summary quotes what is shipped, or would be if it were not for the share of requests.
+        let is_quoted = self.encoded.summaries.is_some() && exclusion.is_none_or(|rule| rule == Exclusion::Sample);
+        let is_written = is_shipped || is_quoted;
+        let filter = self.context.filter;
+        let redacted = event.record.filter(|_| is_written).and_then(|r| filter.redacted(kind, r, &mut self.scratch));
+        self.encoded.filtered.redacted += u64::from(is_shipped && redacted.is_some());
+        let received = event.record;
+        let event = RawEvent { record: redacted.as_deref().or(received), ..event };
+        if is_shipped {
             let seq = self.next_seq();
-            line::event(self.lines, event, seq, &attribution, self.context.now_ms);
+            let head = Head::new(seq, attribution.as_str(), &self.encoded.attributor, self.context.now_ms);
+            line::event(self.lines, style, &event, &head);
             self.counted(at_ms);
         }
+        let quotable = event.record.filter(|_| is_quoted);
+        self.sum_up(&Told { kind, record: received, quotable, facts: &facts, attribution: &attribution }, event.time);
     }
 
     fn observe(&mut self, kind: EventKind, facts: &RecordFacts<'_>, at_ms: Option<i64>) {
@@ -144,6 +241,16 @@ impl Encoder<'_> {
         self.encoded.observed.extend(observed);
     }
 
+    /// The line of an invocation stands behind that of the event that ends it.
+    fn sum_up(&mut self, told: &Told<'_>, time: Option<&RawValue>) {
+        let Some(summaries) = &mut self.encoded.summaries else { return };
+        let Some(finished) = summaries.observe(told) else { return };
+        let seq = self.next_seq();
+        let head = Head::new(seq, Some(&finished.request_id), &self.encoded.attributor, self.context.now_ms);
+        write_line(self.lines, self.context.style, &finished, time, &head);
+        self.counted(time.and_then(time_ms));
+    }
+
     fn error_logged(&mut self, attribution: &Attribution) {
         let Attribution::Invocation(request_id) = attribution else { return };
         let observed = Observed::ErrorLogged(request_id.clone());
@@ -163,9 +270,27 @@ impl Encoder<'_> {
         }
     }
 
+    /// Why a record that is asked for is kept out.
+    fn exclusion(
+        &mut self,
+        kind: EventKind,
+        record: Option<&RawValue>,
+        facts: &RecordFacts<'_>,
+        attribution: &Attribution,
+    ) -> Option<Exclusion> {
+        if !self.is_shipped(kind) {
+            return None;
+        }
+        let exclusion = self.context.filter.excludes(kind, record, facts, attribution, &mut self.scratch);
+        exclusion.inspect(|exclusion| self.encoded.filtered.excluded(*exclusion))
+    }
+
     fn unparsed(&mut self, bytes: &[u8]) {
         let seq = self.next_seq();
-        line::unparsed(self.lines, bytes, seq, self.encoded.attributor.in_force(), self.context.now_ms);
+        let redacted = self.context.filter.redacted_bytes(bytes);
+        self.encoded.filtered.redacted += u64::from(matches!(redacted, Cow::Owned(_)));
+        let head = Head::in_force(seq, &self.encoded.attributor, self.context.now_ms);
+        line::unparsed(self.lines, self.context.style, &redacted, &head);
         self.counted(None);
         // It may have been the event that somebody waits for.
         self.encoded.observed.push(Observed::Lost);
@@ -173,7 +298,8 @@ impl Encoder<'_> {
 
     fn truncated(&mut self, cut_bytes: u64) {
         let seq = self.next_seq();
-        line::truncated(self.lines, cut_bytes, seq, self.encoded.attributor.in_force(), self.context.now_ms);
+        let head = Head::in_force(seq, &self.encoded.attributor, self.context.now_ms);
+        line::truncated(self.lines, self.context.style, cut_bytes, &head);
         self.counted(None);
     }
 
@@ -203,7 +329,16 @@ mod tests {
 
     fn encoded(types: StreamTypes, body: &str) -> (Encoded, Vec<serde_json::Value>) {
         let attributor = Attributor::new(Attribution::Unattributed);
-        let context = Context { types, attributor: &attributor, first_seq: Seqno(10), now_ms: 0 };
+        let context = Context {
+            types,
+            attributor: &attributor,
+            half: None,
+            summaries: None,
+            filter: &Filter::default(),
+            style: &LineStyle::default(),
+            first_seq: Seqno(10),
+            now_ms: 0,
+        };
         let mut lines = Vec::new();
         let encoded = encode(context, body.as_bytes(), 0, &mut lines);
         let lines: Vec<_> = lines
@@ -277,8 +412,12 @@ mod tests {
                 vec!["function", "logspool.unparsed", "a.b"],
             ),
             (
-                r#"[{"type":"function","record":"x"},{"type":"function","record":"cut}]"#,
+                r#"[{"type":"function","record":"x"},{"type":"function","record":"cut"#,
                 vec!["function", "logspool.unparsed"],
+            ),
+            (
+                r#"[{"time":"t","type":"function","record":lost"},{"time":"t","type":"function","record":"x"}]"#,
+                vec!["logspool.unparsed", "function"],
             ),
         ] {
             let (_, lines) = encoded(ALL, body);
@@ -292,7 +431,17 @@ mod tests {
         let attributor = Attributor::new(Attribution::Init);
         let lines = |first_seq| {
             let mut lines = Vec::new();
-            let context = Context { types: ALL, attributor: &attributor, first_seq: Seqno(first_seq), now_ms: 5 };
+            let first_seq = Seqno(first_seq);
+            let context = Context {
+                types: ALL,
+                attributor: &attributor,
+                half: None,
+                summaries: None,
+                filter: &Filter::default(),
+                style: &LineStyle::default(),
+                first_seq,
+                now_ms: 5,
+            };
             encode(context, INVOCATION.as_bytes(), 7, &mut lines);
             String::from_utf8(lines).expect("UTF-8")
         };

@@ -1,15 +1,28 @@
-//! How a line of an object is written: `{"time":…,"type":…,"seq":…,"requestId":…}` and then `"message"` if the record is a
-//! string, `"record"` if it is an object, `"value"` otherwise, so that every column has one type.
+//! How a line of an object is written.
+//!
+//! In the format `json`: `{"time":…,"type":…,"seq":…,"requestId":…`, what the request carries (`"tenantId"`), the extra
+//! members that were asked for, `"labels"`, and then `"message"` if the record is a string, `"record"` if it is an object,
+//! `"value"` otherwise, so that every column has one type.
 //!
 //! Values stand as they were received, byte for byte, with one exception: a carriage return or line feed between JSON
-//! tokens becomes a space, since a line ends at a line feed.
+//! tokens becomes a space, since a line ends at a line feed. For `text` and `raw` see [`plain`].
+//!
+//! Lines that an adopter may have to write (the end, a fragment) say nothing that only the process knew which should have
+//! written them: no extra members, and the format of the spool that they end.
+
+mod plain;
+mod style;
+#[cfg(test)]
+mod tests;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
+pub use style::{Field, FieldFacts, LineSettings, LineStyle};
 
-use super::attribution::Attribution;
+use super::attribution::{Attribution, Attributor};
 use crate::telemetry::event::{RawEvent, format_time};
+use crate::upload::object_key::LineFormat;
 
 /// Type of a line that holds bytes which could not be read as an event.
 pub const UNPARSED: &str = "logspool.unparsed";
@@ -20,17 +33,46 @@ pub const DROPPED: &str = "logspool.dropped";
 /// Type of the line that ends a spool's stream.
 pub const END: &str = "logspool.end";
 
-/// Writes the line of an event.
-pub fn event(out: &mut Vec<u8>, event: &RawEvent<'_>, seq: u64, attribution: &Attribution, now_ms: i64) {
-    out.extend_from_slice(b"{\"time\":");
-    match event.time {
-        Some(time) => raw(out, time.get().as_bytes()),
-        None => string(out, &format_time(now_ms)),
+/// What a line says beside its record.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// Its number.
+    pub seq: u64,
+    /// The request, or `init`.
+    pub request_id: Option<&'a str>,
+    /// The request's tenant.
+    pub tenant_id: Option<&'a str>,
+    /// The request's trace.
+    pub trace_id: Option<&'a str>,
+    /// Time of a line that brings none along.
+    pub now_ms: i64,
+}
+
+impl<'a> Head<'a> {
+    /// The head of a line of that request.
+    pub fn new(seq: u64, request_id: Option<&'a str>, attributor: &'a Attributor, now_ms: i64) -> Self {
+        let carried = attributor.carried.of(request_id);
+        Self {
+            seq,
+            request_id,
+            tenant_id: carried.and_then(|told| told.tenant_id.as_deref()),
+            trace_id: carried.and_then(|told| told.trace_id.as_deref()),
+            now_ms,
+        }
     }
-    out.extend_from_slice(b",\"type\":");
-    string(out, &event.kind);
-    number(out, ",\"seq\":", seq);
-    request_id(out, attribution);
+
+    /// The head of a line of what is in force.
+    pub fn in_force(seq: u64, attributor: &'a Attributor, now_ms: i64) -> Self {
+        Self::new(seq, attributor.in_force().as_str(), attributor, now_ms)
+    }
+}
+
+/// Writes the line of an event.
+pub fn event(out: &mut Vec<u8>, style: &LineStyle, event: &RawEvent<'_>, head: &Head<'_>) {
+    if style.format() != LineFormat::Json {
+        return plain::event(out, style.format(), event, head);
+    }
+    begin(out, style, &event.kind, event.time, head);
     if let Some(record) = event.record {
         out.extend_from_slice(match record.get().as_bytes().first() {
             Some(b'"') => b",\"message\":".as_slice(),
@@ -45,29 +87,65 @@ pub fn event(out: &mut Vec<u8>, event: &RawEvent<'_>, seq: u64, attribution: &At
 
 /// Writes the line of bytes that are no event: as a string if they are UTF-8, else in base64 (RFC 4648), which a member
 /// `encoding` says.
-pub fn unparsed(out: &mut Vec<u8>, bytes: &[u8], seq: u64, attribution: &Attribution, now_ms: i64) {
-    own(out, UNPARSED, seq, attribution, now_ms);
+pub fn unparsed(out: &mut Vec<u8>, style: &LineStyle, bytes: &[u8], head: &Head<'_>) {
+    begin(out, style, UNPARSED, None, head);
+    let is_json = style.format() == LineFormat::Json;
     match std::str::from_utf8(bytes) {
         Ok(text) => {
-            out.extend_from_slice(b",\"message\":");
+            out.extend_from_slice(if is_json { b",\"message\":" } else { b"" });
             string(out, text);
+            out.extend_from_slice(if is_json { b"}\n" } else { b"\n" });
         }
         Err(_) => {
-            out.extend_from_slice(b",\"encoding\":\"base64\",\"message\":");
+            out.push(if is_json { b',' } else { b'{' });
+            out.extend_from_slice(b"\"encoding\":\"base64\",\"message\":");
             string(out, &STANDARD.encode(bytes));
+            out.extend_from_slice(b"}\n");
         }
     }
-    out.extend_from_slice(b"}\n");
+}
+
+/// Writes the line of a fragment that its own process did not complete, in the format of its spool: of its bytes, as every
+/// adopter finds them, with what the spool says of them and no clock.
+pub fn fragment(out: &mut Vec<u8>, format: LineFormat, fragment: &spool::PendingFragment, bytes: &[u8]) {
+    let attribution = Attribution::restore(fragment.request_id().map(str::to_owned));
+    let style = LineStyle::new(&LineSettings { format, ..LineSettings::default() }, &FieldFacts::default());
+    let head = Head {
+        seq: fragment.seq().0,
+        request_id: attribution.as_str(),
+        tenant_id: None,
+        trace_id: None,
+        now_ms: fragment.time_ms(),
+    };
+    unparsed(out, &style, bytes, &head);
 }
 
 /// Writes the line of a body that was longer than the limit.
-pub fn truncated(out: &mut Vec<u8>, bytes: u64, seq: u64, attribution: &Attribution, now_ms: i64) {
-    own(out, TRUNCATED, seq, attribution, now_ms);
-    number(out, ",\"record\":{\"bytes\":", bytes);
-    out.extend_from_slice(b"}}\n");
+pub fn truncated(out: &mut Vec<u8>, style: &LineStyle, bytes: u64, head: &Head<'_>) {
+    own(out, style, TRUNCATED, None, head, |out| {
+        number(out, "{\"bytes\":", bytes);
+        out.push(b'}');
+    });
 }
 
-/// Writes the line of a declared loss. It holds no time: everyone who finds the loss writes the same one.
+/// Writes a line of our own whose record is the object that `record` writes.
+pub fn own(
+    out: &mut Vec<u8>,
+    style: &LineStyle,
+    kind: &str,
+    time: Option<&RawValue>,
+    head: &Head<'_>,
+    record: impl FnOnce(&mut Vec<u8>),
+) {
+    begin(out, style, kind, time, head);
+    let is_json = style.format() == LineFormat::Json;
+    out.extend_from_slice(if is_json { b",\"record\":" } else { b"" });
+    record(out);
+    out.extend_from_slice(if is_json { b"}\n" } else { b"\n" });
+}
+
+/// Writes the line of a declared loss, in an object that has a name and a format of its own. It holds no time: everyone who
+/// finds the loss writes the same one.
 pub fn dropped(out: &mut Vec<u8>, range: &spool::DroppedRange) {
     out.extend_from_slice(b"{\"type\":\"");
     out.extend_from_slice(DROPPED.as_bytes());
@@ -84,10 +162,14 @@ pub fn dropped(out: &mut Vec<u8>, range: &spool::DroppedRange) {
 }
 
 /// Writes the line that ends a stream: its own process and an adopter write the same one, so it holds no time.
-pub fn end(out: &mut Vec<u8>, seq: u64, losses: &spool::Losses, unknown_tail: bool) {
-    out.extend_from_slice(b"{\"type\":\"");
+pub fn end(out: &mut Vec<u8>, format: LineFormat, seq: u64, losses: &spool::Losses, unknown_tail: bool) {
+    out.extend_from_slice(match format {
+        LineFormat::Json => b"{\"type\":\"".as_slice(),
+        LineFormat::Text => b"-\t-\t",
+        LineFormat::Raw => b"",
+    });
     out.extend_from_slice(END.as_bytes());
-    number(out, "\",\"seq\":", seq);
+    number(out, if format == LineFormat::Json { "\",\"seq\":" } else { " {\"seq\":" }, seq);
     out.extend_from_slice(b",\"losses\":{");
     for (index, (cause, loss)) in losses.iter().enumerate() {
         if index > 0 {
@@ -105,20 +187,27 @@ pub fn end(out: &mut Vec<u8>, seq: u64, losses: &spool::Losses, unknown_tail: bo
     out.extend_from_slice(b"}\n");
 }
 
-fn own(out: &mut Vec<u8>, kind: &str, seq: u64, attribution: &Attribution, now_ms: i64) {
+/// Writes everything that stands before the record.
+fn begin(out: &mut Vec<u8>, style: &LineStyle, kind: &str, time: Option<&RawValue>, head: &Head<'_>) {
+    if style.format() != LineFormat::Json {
+        plain::columns(out, style.format(), time.map(RawValue::get), head);
+        out.extend_from_slice(kind.as_bytes());
+        return out.push(b' ');
+    }
     out.extend_from_slice(b"{\"time\":");
-    string(out, &format_time(now_ms));
+    match time {
+        Some(time) => raw(out, time.get().as_bytes()),
+        None => string(out, &format_time(head.now_ms)),
+    }
     out.extend_from_slice(b",\"type\":");
     string(out, kind);
-    number(out, ",\"seq\":", seq);
-    request_id(out, attribution);
-}
-
-fn request_id(out: &mut Vec<u8>, attribution: &Attribution) {
-    if let Some(request_id) = attribution.as_str() {
-        out.extend_from_slice(b",\"requestId\":");
-        string(out, request_id);
+    number(out, ",\"seq\":", head.seq);
+    for (name, value) in [("requestId", head.request_id), ("tenantId", head.tenant_id)] {
+        if let Some(value) = value {
+            style::member(out, name, value);
+        }
     }
+    style.extra_members(out, head.trace_id);
 }
 
 /// Members that the reference does not know stand behind all others, in an object of their own: whatever they are called,
@@ -157,78 +246,4 @@ fn string(out: &mut Vec<u8>, text: &str) {
 fn number(out: &mut Vec<u8>, name: &str, value: u64) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-}
-
-#[cfg(test)]
-mod tests {
-    use spool::{LossCause, Losses};
-
-    use super::*;
-    use crate::runtime_api::event::RequestId;
-
-    fn written(element: &str) -> String {
-        let mut out = Vec::new();
-        let attribution = Attribution::Invocation(RequestId("r\"1".into()));
-        event(&mut out, &RawEvent::parse(element.as_bytes()).expect("an event"), 7, &attribution, 0);
-        String::from_utf8(out).expect("UTF-8")
-    }
-
-    #[test]
-    fn every_kind_of_record_has_a_column_of_its_own() {
-        for (record, column) in [
-            (r#""a \u00e9\n""#, r#""message":"a \u00e9\n""#),
-            (r#"{"b": 1, "a":[2]}"#, r#""record":{"b": 1, "a":[2]}"#),
-            ("17", r#""value":17"#),
-            ("null", r#""value":null"#),
-            ("[1,2]", r#""value":[1,2]"#),
-        ] {
-            let line = written(&format!(r#"{{"time":"t","type":"function","record":{record}}}"#));
-            assert_eq!(
-                line,
-                format!("{{\"time\":\"t\",\"type\":\"function\",\"seq\":7,\"requestId\":\"r\\\"1\",{column}}}\n")
-            );
-        }
-    }
-
-    #[test]
-    fn line_breaks_between_tokens_become_spaces() {
-        let line = written("{\"time\":\"t\",\"type\":\"x\",\"record\":{\r\n\"a\":\n1}}");
-        assert!(line.ends_with("\"record\":{  \"a\": 1}}\n"), "{line}");
-    }
-
-    #[test]
-    fn unknown_members_are_kept_apart_and_a_missing_time_is_ours() {
-        let line = written(r#"{"type":"x","seq":9,"more":{"k":1}}"#);
-        let expected = r#"{"time":"1970-01-01T00:00:00.000Z","type":"x","seq":7,"requestId":"r\"1","extra":{"seq":9,"more":{"k":1}}}"#;
-        assert_eq!(line.trim_end(), expected);
-    }
-
-    #[test]
-    fn unparsed_bytes_come_back_whatever_they_are() {
-        for bytes in [b"{\"a\":\n".as_slice(), b"\xff\x00[", b""] {
-            let mut out = Vec::new();
-            unparsed(&mut out, bytes, 0, &Attribution::Unattributed, 0);
-            assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1);
-            let line: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
-            let message = line["message"].as_str().expect("a string");
-            let back = match line.get("encoding") {
-                Some(_) => STANDARD.decode(message).expect("base64"),
-                None => message.as_bytes().to_vec(),
-            };
-            assert_eq!(back, bytes);
-        }
-    }
-
-    #[test]
-    fn the_end_tells_losses_by_cause() {
-        let mut losses = Losses::default();
-        let mut out = Vec::new();
-        end(&mut out, u64::MAX, &losses, true);
-        losses.add(LossCause::Quota, 3, 10);
-        losses.add(LossCause::Platform, 1, 0);
-        end(&mut out, 0, &losses, false);
-        let expected = "{\"type\":\"logspool.end\",\"seq\":18446744073709551615,\"losses\":{},\"unknownTail\":true}\n\
-            {\"type\":\"logspool.end\",\"seq\":0,\"losses\":{\"quota\":{\"records\":3,\"bytes\":10},\"platform\":{\"records\":1,\"bytes\":0}}}\n";
-        assert_eq!(String::from_utf8_lossy(&out), expected);
-    }
 }

@@ -15,12 +15,14 @@ use serde::Serialize;
 use tokio::net::TcpStream;
 
 use super::event::{
-    Buffering, ErrorBody, EventType, ExtensionId, NextEvent, RegisterRequest, SCHEMA_VERSIONS, StreamTypes,
-    SubscribeRequest,
+    Buffering, ErrorBody, EventType, ExtensionId, NextEvent, RegisterAnswer, RegisterRequest, Registered,
+    SCHEMA_VERSIONS, StreamTypes, SubscribeRequest,
 };
 
 const EXTENSION_ID: &str = "lambda-extension-identifier";
 const EXTENSION_NAME: &str = "lambda-extension-name";
+/// Asks that the answer tells the account (AWS Lambda Developer Guide, "Lambda Extensions API").
+const ACCEPT_FEATURE: (&str, &str) = ("lambda-extension-accept-feature", "accountId");
 const ERROR_TYPE: &str = "lambda-extension-function-error-type";
 /// Answers are some hundred bytes.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -100,14 +102,18 @@ impl Client {
     }
 
     /// Registers under the name of the executable file.
-    pub async fn register(&self, name: &str, events: &[EventType]) -> Result<ExtensionId, ApiError> {
+    pub async fn register(&self, name: &str, events: &[EventType]) -> Result<Registered, ApiError> {
         let request = self
             .request(Method::POST, "/2020-01-01/extension/register")
             .header(EXTENSION_NAME, name)
+            .header(ACCEPT_FEATURE.0, ACCEPT_FEATURE.1)
             .body(json(&RegisterRequest { events }));
         let answer = self.call(request).await?;
         let id = answer.headers.get(EXTENSION_ID).and_then(|id| id.to_str().ok());
-        id.map(|id| ExtensionId(id.to_owned())).ok_or(ApiError::Malformed("extension identifier"))
+        let id = id.map(|id| ExtensionId(id.to_owned())).ok_or(ApiError::Malformed("extension identifier"))?;
+        // Nothing in the body is needed, and emulators leave it empty.
+        let RegisterAnswer { account_id } = serde_json::from_slice(&answer.body).unwrap_or_default();
+        Ok(Registered { id, account_id })
     }
 
     /// Waits for the next event. Blocks for as long as it takes. `asked` is called when the request is on its way: from then

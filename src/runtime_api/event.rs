@@ -30,6 +30,22 @@ pub(super) struct RegisterRequest<'a> {
     pub events: &'a [EventType],
 }
 
+/// The body of the answer, as far as it is read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct RegisterAnswer {
+    pub account_id: Option<String>,
+}
+
+/// What the platform told this process when it registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// Its id.
+    pub id: ExtensionId,
+    /// The account of the function, if the platform tells.
+    pub account_id: Option<String>,
+}
+
 /// The id that the platform gave this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtensionId(pub String);

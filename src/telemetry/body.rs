@@ -16,15 +16,22 @@ pub enum Piece<'a> {
 pub fn pieces(body: &[u8]) -> Pieces<'_> {
     let trimmed = body.trim_ascii();
     match trimmed.strip_prefix(b"[") {
-        Some(inside) => Pieces { rest: inside, in_array: true },
-        None => Pieces { rest: trimmed, in_array: false },
+        Some(inside) => pieces_inside(inside),
+        None => Pieces { rest: trimmed, from: trimmed, in_array: false },
     }
+}
+
+/// The same of what stands behind the bracket that begins the array.
+pub fn pieces_inside(inside: &[u8]) -> Pieces<'_> {
+    Pieces { rest: inside, from: inside, in_array: true }
 }
 
 /// See [`pieces`].
 #[derive(Debug, Clone)]
 pub struct Pieces<'a> {
     rest: &'a [u8],
+    /// From the piece that was handed on last.
+    from: &'a [u8],
     in_array: bool,
 }
 
@@ -38,6 +45,7 @@ impl<'a> Iterator for Pieces<'a> {
         if self.rest.is_empty() {
             return None;
         }
+        self.from = self.rest;
         if !self.in_array {
             return Some(Piece::Rest(std::mem::take(&mut self.rest)));
         }
@@ -50,7 +58,12 @@ impl<'a> Iterator for Pieces<'a> {
     }
 }
 
-impl Pieces<'_> {
+impl<'a> Pieces<'a> {
+    /// The piece that was handed on last, and everything behind it.
+    pub fn from_last(&self) -> &'a [u8] {
+        self.from
+    }
+
     /// Skips white space and commas, and the bracket that ends the array.
     fn skip_separators(&mut self) {
         while let [first, rest @ ..] = self.rest {
@@ -85,7 +98,7 @@ fn element_length(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Length of the string that `bytes` begins with, both quotes included; `None` if it does not end.
-fn string_length(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn string_length(bytes: &[u8]) -> Option<usize> {
     let mut at = 1;
     loop {
         at += bytes.get(at..)?.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;

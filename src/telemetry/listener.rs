@@ -17,8 +17,11 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use spool::BodyId;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+
+use super::answers::{Answers, Peer};
 
 /// Telemetry bodies in memory over all connections, in bytes; the next one waits. Twice the largest body that the
 /// platform's reference announces, three times over, and a tenth of the smallest function.
@@ -27,6 +30,8 @@ pub const BODIES_IN_MEMORY_BYTES: usize = 12 * 1024 * 1024;
 const CONNECTIONS_MAX: usize = 16;
 /// Pause after a failed accept, so that a lack of descriptors does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+/// Names a body; the same when it is offered again. Only emulators are known to send it.
+const SEQUENCE_ID: &str = "sequence-id";
 /// Permits of memory are counted in units of this many bytes.
 const PERMIT_BYTES: usize = 1024;
 
@@ -46,12 +51,17 @@ pub struct Body {
     pub bytes: Vec<u8>,
     /// How many bytes beyond the limit were read and dropped.
     pub cut_bytes: u64,
+    /// The header `Sequence-Id`, if the platform sends one: it is the same when a body is offered again.
+    pub sequence_id: Option<Box<str>>,
 }
 
 /// Takes bodies. What it returns does not matter to the platform; that it returned does.
 pub trait HandleBody: Send + Sync + 'static {
     /// Makes the body durable, or puts its loss on record.
-    fn handle(&self, body: Body);
+    fn handle(&self, body: Body) -> BodyId;
+
+    /// Whether the platform has got the answer to this body is uncertain: it may offer it again.
+    fn answer_may_be_lost(&self, body: BodyId);
 }
 
 /// A bound listener.
@@ -127,19 +137,29 @@ impl Server {
     async fn connection(self, stream: TcpStream) {
         // Without this, the answer to a body that came in two packets waits for the peer's delayed acknowledgement.
         let _ = stream.set_nodelay(true);
-        let service = service_fn(move |request| {
-            let server = self.clone();
-            async move { server.request(request).await }
+        let handler = Arc::clone(&self.handler);
+        let answers = Arc::new(Answers::new(&stream));
+        let service = service_fn({
+            let answers = Arc::clone(&answers);
+            move |request| {
+                let (server, answers) = (self.clone(), Arc::clone(&answers));
+                async move { server.request(request, &answers).await }
+            }
         });
-        // No timer: one that fired after a freeze would close a connection that the platform is about to use.
-        if let Err(error) =
-            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await
-        {
+        // No timer: one that fired after a freeze would close a connection that the platform is about to use. A peer that
+        // closes its half of the connection behind a body has sent it whole.
+        let mut http = hyper::server::conn::http1::Builder::new();
+        if let Err(error) = http.half_close(true).serve_connection(TokioIo::new(stream), service).await {
             crate::debug!("error={error:?} A telemetry connection broke.");
+            answers.broken().into_iter().for_each(|body| handler.answer_may_be_lost(body));
         }
     }
 
-    async fn request(&self, request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, hyper::Error> {
+    async fn request(
+        &self,
+        request: Request<Incoming>,
+        answers: &Answers,
+    ) -> Result<Response<Empty<Bytes>>, hyper::Error> {
         if !matches!(*request.method(), Method::POST | Method::PUT) {
             return Ok(answer(StatusCode::METHOD_NOT_ALLOWED));
         }
@@ -148,15 +168,24 @@ impl Server {
             .min(self.body_bytes_max);
         let permits = u32::try_from(expected_bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX);
         let memory = self.memory.acquire_many(permits).await;
-        let body = collect(request.into_body(), expected_bytes, self.body_bytes_max).await?;
-        self.handler.handle(body);
+        let sequence_id = request.headers().get(SEQUENCE_ID).and_then(|id| id.to_str().ok()).map(Into::into);
+        let body = collect(request.into_body(), expected_bytes, self.body_bytes_max, sequence_id).await?;
+        let body = self.handler.handle(body);
         drop(memory);
+        if answers.answering(body) == Peer::HasClosed {
+            self.handler.answer_may_be_lost(body);
+        }
         Ok(answer(StatusCode::OK))
     }
 }
 
 /// Reads a whole body, keeps what the limit allows and counts the rest. An error means that the peer cut it.
-async fn collect(mut body: Incoming, expected_bytes: usize, body_bytes_max: usize) -> Result<Body, hyper::Error> {
+async fn collect(
+    mut body: Incoming,
+    expected_bytes: usize,
+    body_bytes_max: usize,
+    sequence_id: Option<Box<str>>,
+) -> Result<Body, hyper::Error> {
     let mut bytes = Vec::with_capacity(expected_bytes.min(BODIES_IN_MEMORY_BYTES / 4));
     let mut cut_bytes = 0;
     while let Some(frame) = body.frame().await {
@@ -165,7 +194,7 @@ async fn collect(mut body: Incoming, expected_bytes: usize, body_bytes_max: usiz
         bytes.extend_from_slice(&data[..kept]);
         cut_bytes += (data.len() - kept) as u64;
     }
-    Ok(Body { bytes, cut_bytes })
+    Ok(Body { bytes, cut_bytes, sequence_id })
 }
 
 fn answer(status: StatusCode) -> Response<Empty<Bytes>> {

@@ -1,6 +1,8 @@
 //! What the platform hands over: bodies on a socket, events in a body.
 
+mod answers;
 pub mod body;
 pub mod event;
 pub mod listener;
 pub mod severity;
+pub mod stitch;

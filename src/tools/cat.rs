@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 
-use spool::{InspectedFile, Inspection, SegmentId, What};
+use spool::{InspectedFile, InspectedFragment, Inspection, Liveness, SegmentId, What};
 
 use super::{Failure, Outcome};
+use crate::intake::fragment_line;
+use crate::upload::object_key::LineFormat;
 
 /// Lines go to `out`; what cannot be shown is told on `err`, so that lines can be piped on.
 pub(super) fn run(
@@ -28,12 +30,44 @@ pub(super) fn run(
                 let _ = writeln!(err, "logspool: spool {} segment {}: {why}", spool.id, file.segment);
             }
         }
+        if let Some(pending) = spool.fragment() {
+            let is_asked_for = segment.is_none_or(|segment| pending.fragment.key().segment == segment);
+            if is_asked_for && let Some(why) = write_fragment(spool, &pending, out)? {
+                outcome = if pending.loss.is_some() { Outcome::Findings } else { outcome };
+                let _ = writeln!(err, "logspool: spool {}: {why}", spool.id);
+            }
+        }
     }
     if let Some(segment) = segment.filter(|_| !found) {
         let _ = writeln!(err, "logspool: there is no segment {segment}");
         return Ok(Outcome::CouldNotLook);
     }
     Ok(outcome)
+}
+
+/// Writes what is pending as the line that an adopter will ship; else tells why there is none.
+fn write_fragment(
+    spool: &Inspection,
+    pending: &InspectedFragment,
+    out: &mut dyn Write,
+) -> Result<Option<String>, Failure> {
+    let (fragment, bytes) = (&pending.fragment, pending.fragment.bytes());
+    if let Some(cause) = pending.loss {
+        return Ok(Some(format!("the fragment of {bytes} bytes that was pending is lost: {}", cause.name())));
+    }
+    if spool.liveness == Liveness::Alive {
+        return Ok(Some(format!("a fragment of {bytes} bytes is pending, and no line yet")));
+    }
+    // The end that an adopter writes is of the format of the newest segment, and the fragment stands before it.
+    let newest = spool.files.iter().rev().find_map(InspectedFile::segment);
+    let format = LineFormat::of_code(newest.map_or(0, |segment| segment.line_format));
+    let mut line = Vec::new();
+    match fragment.read() {
+        Ok(bytes) => fragment_line(&mut line, format, fragment, &bytes),
+        Err(error) => return Ok(Some(error.to_string())),
+    }
+    out.write_all(&line)?;
+    Ok(None)
 }
 
 /// Why lines are missing that should be there.

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use spool::{Codec, DroppedRange, InspectedFile, InspectedSegment, Inspection, Liveness, Seqno, What};
+use spool::{
+    Codec, DroppedRange, InspectedFile, InspectedFragment, InspectedSegment, Inspection, Liveness, Seqno, What,
+};
 
 use super::table::{Table, grouped};
 use super::{Failure, Outcome};
@@ -29,8 +31,14 @@ fn write_spool(spool: &Inspection, out: &mut dyn Write) -> io::Result<()> {
     let heading =
         [">segment", "state", ">first-last", ">records", ">raw bytes", ">file bytes", "codec", "sealed by", "notes"];
     let mut table = Table::new(heading);
+    let pending = spool.fragment();
     for file in &spool.files {
-        table.row(row(file));
+        let mut row = row(file);
+        if let Some(pending) = pending.as_ref().filter(|pending| pending.fragment.key().segment == file.segment) {
+            let separator = if row[8].is_empty() { "" } else { "; " };
+            row[8] = format!("{}{separator}{}", row[8], fragment(pending));
+        }
+        table.row(row);
     }
     table.write("  ", out)
 }
@@ -97,6 +105,14 @@ fn codec(codec: Codec) -> &'static str {
         Codec::None => "none",
         Codec::Zstd => "zstd",
         Codec::Gzip => "gzip",
+    }
+}
+
+fn fragment(pending: &InspectedFragment) -> String {
+    let bytes = grouped(pending.fragment.bytes());
+    match pending.loss {
+        Some(cause) => format!("lost: {}, a fragment of {bytes} bytes", cause.name()),
+        None => format!("a fragment of {bytes} bytes is pending"),
     }
 }
 

@@ -21,7 +21,8 @@ usage: logspool spool ls DIR               what is in a spool directory
        logspool spool check DIR            whether all of it can be believed
 
 DIR is a spool directory, or one that holds some (LOGSPOOL_DIR). Nothing is written or locked; a living spool may be
-looked at. Losses that are declared are shown by `ls` and are no finding of `check`.
+looked at. Losses that are declared are shown by `ls` and are no finding of `check`. The first part of a record whose rest
+has not come is shown by `ls`, and by `cat` as the line that the next life will ship.
 
 exit: 0 done, nothing found; 1 `check` found something, or `cat` met damage; 2 it could not look
 
@@ -130,5 +131,52 @@ mod tests {
         for wrong in ["spool", "spool ls", "spool ls a b", "spool cat a seven", "spool rm a", "ls a", "--version"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
+    }
+
+    fn shown(command: &str, dir: &std::path::Path) -> (Outcome, String, String) {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let arguments: [OsString; 3] = ["spool".into(), command.into(), dir.into()];
+        let outcome = run_with(&arguments, &mut out, &mut err).expect("it can be looked at");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (outcome, text(out), text(err))
+    }
+
+    #[test]
+    fn what_is_pending_is_shown_as_what_will_become_of_it() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let config = spool::SpoolConfig {
+            root: root.path().into(),
+            compression: spool::Compression::default(),
+            line_format: 0,
+            label: std::sync::Arc::new(|_: &spool::SegmentFacts| String::new()),
+            limits: spool::SpoolLimits { keep_free_bytes: 0, ..spool::SpoolLimits::default() },
+        };
+        let identity = spool::Identity { id: spool::SpoolId::new(0, 1), salt_seed: 1 };
+        let mut spool = spool::Spool::create(config, identity, 0).expect("made");
+        let meta = spool::Meta::default();
+        let fragment = spool::Fragment { bytes: b"[{\"half", line_ms: None, body_bytes: 1, body_hash: 1, meta: &meta };
+        spool.append_fragment(&fragment, 0).expect("appended");
+
+        let (outcome, out, err) = shown("cat", root.path());
+        assert_eq!((outcome, out.as_str()), (Outcome::Clean, ""), "a living process may complete it");
+        assert!(err.ends_with("a fragment of 7 bytes is pending, and no line yet\n"), "{err}");
+        drop(spool);
+        let (outcome, out, err) = shown("cat", root.path());
+        let line = "{\"time\":\"1970-01-01T00:00:00.000Z\",\"type\":\"logspool.unparsed\",\"seq\":0,\"message\":\"[{\\\"half\"}\n";
+        assert_eq!((outcome, out.as_str(), err.as_str()), (Outcome::Clean, line, ""));
+        assert!(shown("ls", root.path()).1.contains("a fragment of 7 bytes is pending"));
+        assert_eq!(shown("check", root.path()).0, Outcome::Clean);
+
+        let file = root.path().join(identity.id.to_string()).join("000000000000.seg");
+        let mut bytes = std::fs::read(&file).expect("read");
+        *bytes.last_mut().expect("not empty") ^= 1;
+        std::fs::write(&file, bytes).expect("written");
+        let (outcome, out, err) = shown("cat", root.path());
+        assert_eq!((outcome, out.as_str()), (Outcome::Findings, ""));
+        assert!(err.ends_with("the fragment of 7 bytes that was pending is lost: damage\n"), "{err}");
+        assert!(shown("ls", root.path()).1.contains("lost: damage, a fragment of 7 bytes"));
+        let (outcome, out, _) = shown("check", root.path());
+        assert_eq!(outcome, Outcome::Findings);
+        assert!(out.contains("segment 0: the fragment of 7 bytes that is pending is damaged"), "{out}");
     }
 }

@@ -70,14 +70,37 @@ pub enum Compression {
 }
 
 /// What a line of a segment looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum LineFormat {
     /// One JSON object a line: `.ndjson`.
+    #[default]
     Json,
     /// Time, request id and message: `.log`.
     Text,
     /// The message alone: `.log`.
     Raw,
+}
+
+impl LineFormat {
+    /// How it stands in the header of a segment.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Json => 0,
+            Self::Text => 1,
+            Self::Raw => 2,
+        }
+    }
+
+    /// Reads what stands in a header. What a later version may write there has lines, and no more is known of it.
+    #[must_use]
+    pub const fn of_code(code: u8) -> Self {
+        match code {
+            0 => Self::Json,
+            1 => Self::Text,
+            _ => Self::Raw,
+        }
+    }
 }
 
 /// What a segment is besides a range of lines.

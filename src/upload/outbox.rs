@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use spool::{Adopted, LossCause, SegmentKey, Spool, SpoolEvent, SpoolId};
+use spool::{Adopted, LossCause, SegmentKey, Spool, SpoolEvent, SpoolId, StreamEnd};
 
 use super::object_key::ObjectKeys;
 use super::outgoing::{Outgoing, OutgoingId};
@@ -45,12 +45,29 @@ impl Outbox {
                 self.waiting.remove(&id);
                 Some(Change::Removed(id))
             }
-            SpoolEvent::Drained(_, Some(end)) => Some(self.add(Outgoing::end(&end, &self.keys))),
+            SpoolEvent::Drained(_, Some(end)) => self.add_end(end),
             SpoolEvent::Drained(id, None) => {
                 self.finish(id);
                 None
             }
         }
+    }
+
+    /// What was pending in an adopted spool is shipped with the end. If it cannot be read any more, its loss is to be told
+    /// first.
+    fn add_end(&mut self, end: StreamEnd) -> Option<Change> {
+        let (spool, fragment) = (end.spool, end.fragment.clone());
+        let error = match Outgoing::end(end, &self.keys) {
+            Ok(outgoing) => return Some(self.add(outgoing)),
+            Err(error) => error,
+        };
+        let Some((fragment, cause)) = fragment.and_then(|fragment| fragment.find_loss().map(|cause| (fragment, cause)))
+        else {
+            crate::warn!("spool={spool} error={error:?} The end of an adopted spool is left for the next life.");
+            return None;
+        };
+        let declare = |spool: &mut Spool| spool.declare_lost(&fragment.key(), cause, fragment.time_ms());
+        self.with_spool(declare).1.pop()
     }
 
     /// What waits under the same id already is the same object, or the same one in another place.
@@ -139,5 +156,129 @@ impl Outbox {
 fn report_removal(removed: io::Result<()>) {
     if let Err(error) = removed {
         crate::warn!("error={error:?} A delivered file of the spool could not be removed.");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::path::Path;
+    use std::sync::{Arc, Mutex};
+
+    use spool::{Batch, Compression, Fragment, Identity, Meta, SpoolConfig, SpoolLimits, find_orphans};
+
+    use super::*;
+    use crate::upload::outgoing::{LINE_FORMAT_JSON, labeler};
+
+    const NOW: i64 = 1_790_000_000_000;
+
+    fn keys() -> ObjectKeys {
+        ObjectKeys::try_new("logs", "f").expect("plain names")
+    }
+
+    fn spool(root: &Path, life: u128) -> Spool {
+        let limits = SpoolLimits { keep_free_bytes: 0, ..SpoolLimits::default() };
+        let (compression, line_format) = (Compression::default(), LINE_FORMAT_JSON);
+        let config = SpoolConfig { root: root.into(), compression, line_format, label: labeler(keys()), limits };
+        Spool::create(config, Identity { id: SpoolId::new(NOW, life), salt_seed: 1 }, NOW).expect("made")
+    }
+
+    /// A life that was killed behind one line and the first half of a record.
+    fn leave_behind(root: &Path) {
+        let mut spool = spool(root, 1);
+        let meta = Meta { request_id: Some("r1".into()), ..Meta::default() };
+        let lines = b"{\"seq\":0}\n";
+        let batch =
+            Batch { lines, records: 1, first_line_ms: None, body_bytes: 1, body_hash: 1, meta: &meta, end: false };
+        spool.append(&batch, NOW).expect("appended");
+        let bytes = b"{\"time\":\"t\",\"record\":\"AAAA";
+        let fragment = Fragment { bytes, line_ms: Some(NOW + 1_500), body_bytes: 1, body_hash: 1, meta: &meta };
+        spool.append_fragment(&fragment, NOW).expect("appended");
+    }
+
+    fn adopt(root: &Path) -> Adopted {
+        let mut found = find_orphans(root, SpoolId::new(NOW, 2)).expect("listed");
+        found.orphans.remove(0).adopt(&labeler(keys())).expect("our version")
+    }
+
+    fn outbox(root: &Path) -> Outbox {
+        Outbox::new(Arc::new(Mutex::new(spool(root, 2))), keys(), "1".into())
+    }
+
+    fn deliver(outbox: &mut Outbox, id: OutgoingId) -> Vec<Change> {
+        outbox.attempt_begun(&outbox.get(&id).expect("it waits"));
+        outbox.delivered(&id)
+    }
+
+    fn object(outgoing: &Outgoing) -> String {
+        let chunks: Vec<_> = outgoing.object().body.chunks().map(|chunk| chunk.expect("readable")).collect();
+        let bytes = chunks.concat();
+        assert_eq!(
+            (bytes.len() as u64, spool::object_digest(&bytes)),
+            (outgoing.bytes(), outgoing.object().crc64_nvme)
+        );
+        let mut lines = String::new();
+        let mut decoder = ruzstd::decoding::StreamingDecoder::new(&bytes[..]).expect("zstd");
+        decoder.read_to_string(&mut lines).expect("text");
+        lines
+    }
+
+    fn id(first: u64) -> OutgoingId {
+        OutgoingId { spool: SpoolId::new(NOW, 1), first: spool::Seqno(first) }
+    }
+
+    #[test]
+    fn what_was_pending_is_a_line_of_its_own_in_the_object_of_the_end() {
+        let root = tempfile::tempdir().expect("tempdir");
+        leave_behind(root.path());
+        let mut outbox = outbox(root.path());
+        assert_eq!(outbox.adopt(adopt(root.path())), [Change::Added(id(0))]);
+        assert_eq!(deliver(&mut outbox, id(0)), [Change::Added(id(1))]);
+        let end = outbox.get(&id(1)).expect("it waits");
+        let expected = "{\"time\":\"2026-09-21T14:13:21.500Z\",\"type\":\"logspool.unparsed\",\"seq\":1,\"requestId\":\"r1\",\
+            \"message\":\"{\\\"time\\\":\\\"t\\\",\\\"record\\\":\\\"AAAA\"}\n\
+            {\"type\":\"logspool.end\",\"seq\":2,\"losses\":{}}\n";
+        assert_eq!(object(&end), expected);
+        assert_eq!(object(&end), expected, "as often as it is read");
+        assert!(end.key().contains("-000000000001-000000000002-") && end.key().ends_with("-end.ndjson.zst"));
+        assert!(end.is_urgent());
+        assert_eq!(deliver(&mut outbox, id(1)), []);
+        assert_eq!(std::fs::read_dir(root.path()).expect("listed").count(), 1, "the adopted spool is gone");
+    }
+
+    #[test]
+    fn what_was_pending_and_cannot_be_read_is_declared_before_the_end() {
+        let root = tempfile::tempdir().expect("tempdir");
+        leave_behind(root.path());
+        let file = root.path().join(SpoolId::new(NOW, 1).to_string()).join("000000000000.seg");
+        for is_announced in [false, true] {
+            let mut outbox = outbox(root.path());
+            outbox.adopt(adopt(root.path()));
+            let damage = || {
+                let mut bytes = std::fs::read(&file).expect("read");
+                *bytes.last_mut().expect("not empty") ^= 1;
+                std::fs::write(&file, bytes).expect("written");
+            };
+            if is_announced {
+                deliver(&mut outbox, id(0));
+                damage();
+                let end = outbox.get(&id(1)).expect("it waits");
+                assert_eq!(end.find_loss(), Some(LossCause::Damage));
+                assert!(end.object().body.chunks().any(|chunk| chunk.is_err()));
+                let changes = outbox.declare_lost(&id(1), LossCause::Damage, NOW);
+                assert_eq!(changes.last(), Some(&Change::Added(id(1))));
+            } else {
+                damage();
+                assert_eq!(deliver(&mut outbox, id(0)), [Change::Added(id(1))]);
+            }
+            assert!(outbox.get(&id(1)).expect("it waits").key().ends_with("damage.dropped"));
+            assert_eq!(deliver(&mut outbox, id(1)), [Change::Added(id(2))]);
+            let expected =
+                "{\"type\":\"logspool.end\",\"seq\":2,\"losses\":{\"damage\":{\"records\":1,\"bytes\":26}}}\n";
+            assert_eq!(object(&outbox.get(&id(2)).expect("it waits")), expected);
+            damage();
+            drop(outbox);
+            std::fs::remove_dir_all(root.path().join(SpoolId::new(NOW, 2).to_string())).expect("removed");
+        }
     }
 }

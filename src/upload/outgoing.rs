@@ -1,20 +1,21 @@
 //! An object on its way: name, bytes and metadata, all fixed before the first attempt.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use spool::{
-    Codec, DroppedRange, Labeler, LossCause, Mark, SealReason, SealedSegment, SegmentFacts, SegmentKey, Seqno, SpoolId,
-    StreamEnd, compress_whole, object_digest,
+    Codec, DroppedRange, Labeler, LossCause, Mark, PendingFragment, SealReason, SealedSegment, SegmentFacts,
+    SegmentKey, Seqno, SpoolId, StreamEnd, compress_whole, object_digest,
 };
 
-use super::object_key::{self, ObjectKeys};
+use super::object_key::{self, LineFormat, ObjectKeys};
 use super::store::{CHUNK_BYTES_MAX, Chunks, Object, ObjectBody};
-use crate::intake::{dropped_line, end_line};
+use crate::intake::{dropped_line, end_line, fragment_line};
 
-/// How lines are written, as stored in every segment header. One so far; `text` and `raw` take 1 and 2.
-pub const LINE_FORMAT_JSON: u8 = 0;
+/// The line format of segments by default, as stored in their headers.
+pub const LINE_FORMAT_JSON: u8 = LineFormat::Json.code();
 /// Version of names, lines and metadata, for readers.
 const OBJECT_FORMAT: &str = "1";
 
@@ -46,8 +47,9 @@ pub enum Content {
     Segment(SealedSegment),
     /// A declared loss: one line.
     Dropped(SegmentKey, Bytes),
-    /// An end that an adopter writes for a life that could not.
-    End(Bytes),
+    /// An end that an adopter writes for a life that could not, with what was pending. Computed anew when it is read: a
+    /// fragment may be large, and wait for a long time.
+    End(Arc<StreamEnd>),
 }
 
 impl Outgoing {
@@ -59,7 +61,7 @@ impl Outgoing {
             key: segment.label().into(),
             bytes: facts.object_bytes,
             digest: facts.digest,
-            content_type: content_type(facts.line_format),
+            content_type: content_type(LineFormat::of_code(facts.line_format)),
             metadata: metadata(facts, function_version).into(),
             content: Content::Segment(segment),
         }
@@ -80,37 +82,41 @@ impl Outgoing {
             key: keys.dropped(&facts).into(),
             bytes: line.len() as u64,
             digest: object_digest(&line),
-            content_type: content_type(LINE_FORMAT_JSON),
+            content_type: content_type(LineFormat::Json),
             metadata: [("logspool-format", OBJECT_FORMAT.to_owned())].into(),
             content: Content::Dropped(range.key(), line.into()),
         }
     }
 
-    /// The end of a stream as an object of its own. It is computed from the orphan's files alone, without a clock, so
-    /// every adopter makes the same one.
-    pub fn end(end: &StreamEnd, keys: &ObjectKeys) -> Self {
-        let mut line = Vec::new();
-        end_line(&mut line, end.seq.0, &end.losses, end.unknown_tail);
-        let bytes = compress_whole(end.codec, &line);
+    /// The end of a stream as an object of its own, with the line of what was pending before it. It is computed from the
+    /// orphan's files alone, without a clock, so every adopter makes the same one. Fails if the fragment cannot be read.
+    pub fn end(end: StreamEnd, keys: &ObjectKeys) -> io::Result<Self> {
+        let bytes = end_object(&end)?;
+        let first = end.fragment.as_ref().map_or(end.seq, PendingFragment::seq);
         let facts = object_key::SegmentFacts {
             spool_id: &end.spool.to_string(),
-            first: end.seq.0,
+            first: first.0,
             last: end.seq.0,
             digest: object_digest(&bytes),
             partition_ms: end.spool.unix_ms(),
             codec: compression(end.codec),
-            format: line_format(end.line_format),
+            format: LineFormat::of_code(end.line_format),
             mark: object_key::Mark::End,
         };
-        Self {
-            id: OutgoingId { spool: end.spool, first: end.seq },
+        let mut metadata =
+            vec![("logspool-format", OBJECT_FORMAT.to_owned()), ("logspool-seal", "adoption".to_owned())];
+        if end.fragment.as_ref().is_some_and(PendingFragment::is_volatile) {
+            metadata.push(volatile());
+        }
+        Ok(Self {
+            id: OutgoingId { spool: end.spool, first },
             key: keys.segment(&facts).into(),
             bytes: bytes.len() as u64,
             digest: facts.digest,
-            content_type: content_type(end.line_format),
-            metadata: [("logspool-format", OBJECT_FORMAT.to_owned()), ("logspool-seal", "adoption".to_owned())].into(),
-            content: Content::End(bytes.into()),
-        }
+            content_type: content_type(LineFormat::of_code(end.line_format)),
+            metadata: metadata.into(),
+            content: Content::End(end.into()),
+        })
     }
 
     /// Its name among all that wait.
@@ -128,12 +134,12 @@ impl Outgoing {
         self.bytes
     }
 
-    /// The segment, or the tombstone, that it is the object of; none for the end of a stream.
+    /// The segment, the tombstone or the fragment that it is the object of; none for the end of a stream alone.
     pub fn segment_key(&self) -> Option<SegmentKey> {
         match &self.content {
             Content::Segment(segment) => Some(segment.key()),
             Content::Dropped(key, _) => Some(*key),
-            Content::End(_) => None,
+            Content::End(end) => end.fragment.as_ref().map(PendingFragment::key),
         }
     }
 
@@ -141,7 +147,8 @@ impl Outgoing {
     pub fn find_loss(&self) -> Option<LossCause> {
         match &self.content {
             Content::Segment(segment) => segment.find_loss(),
-            Content::Dropped(..) | Content::End(_) => None,
+            Content::Dropped(..) => None,
+            Content::End(end) => end.fragment.as_ref().and_then(PendingFragment::find_loss),
         }
     }
 
@@ -149,7 +156,8 @@ impl Outgoing {
     pub fn oldest_ms(&self) -> i64 {
         match &self.content {
             Content::Segment(segment) => segment.facts().partition_ms,
-            Content::Dropped(..) | Content::End(_) => self.id.spool.unix_ms(),
+            Content::Dropped(..) => self.id.spool.unix_ms(),
+            Content::End(end) => end.fragment.as_ref().map_or(self.id.spool.unix_ms(), PendingFragment::time_ms),
         }
     }
 
@@ -157,7 +165,8 @@ impl Outgoing {
     pub fn is_urgent(&self) -> bool {
         match &self.content {
             Content::Segment(segment) => matches!(segment.facts().reason, SealReason::Error | SealReason::Adoption),
-            Content::Dropped(..) | Content::End(_) => false,
+            Content::Dropped(..) => false,
+            Content::End(end) => end.fragment.is_some(),
         }
     }
 
@@ -184,15 +193,20 @@ impl ObjectBody for Content {
     fn chunks(&self) -> Chunks {
         match self {
             Self::Segment(segment) => Box::new(segment.chunks()),
-            Self::Dropped(_, bytes) | Self::End(bytes) => {
-                let mut rest = bytes.clone();
-                Box::new(std::iter::from_fn(move || {
-                    let next = rest.split_to(rest.len().min(CHUNK_BYTES_MAX));
-                    (!next.is_empty()).then_some(Ok(next))
-                }))
-            }
+            Self::Dropped(_, bytes) => Box::new(pieces(bytes.clone())),
+            Self::End(end) => match end_object(end) {
+                Ok(bytes) => Box::new(pieces(bytes.into())),
+                Err(error) => Box::new(std::iter::once(Err(error))),
+            },
         }
     }
+}
+
+fn pieces(mut rest: Bytes) -> impl Iterator<Item = io::Result<Bytes>> + Send {
+    std::iter::from_fn(move || {
+        let next = rest.split_to(rest.len().min(CHUNK_BYTES_MAX));
+        (!next.is_empty()).then_some(Ok(next))
+    })
 }
 
 /// Names segments for the spool: the key is a function of the segment's facts and the settings alone.
@@ -205,7 +219,7 @@ pub fn labeler(keys: ObjectKeys) -> Labeler {
             digest: facts.digest,
             partition_ms: facts.partition_ms,
             codec: compression(facts.codec),
-            format: line_format(facts.line_format),
+            format: LineFormat::of_code(facts.line_format),
             mark: match facts.mark {
                 Mark::Whole => object_key::Mark::None,
                 Mark::End => object_key::Mark::End,
@@ -231,9 +245,22 @@ fn metadata(facts: &SegmentFacts, function_version: &str) -> Vec<(&'static str, 
         metadata.push(("logspool-platform-drops", format!("{records} records, {bytes} bytes")));
     }
     if facts.volatile {
-        metadata.push(("logspool-volatile", "true".to_owned()));
+        metadata.push(volatile());
     }
     metadata
+}
+
+fn volatile() -> (&'static str, String) {
+    ("logspool-volatile", "true".to_owned())
+}
+
+fn end_object(end: &StreamEnd) -> io::Result<Vec<u8>> {
+    let (format, mut lines) = (LineFormat::of_code(end.line_format), Vec::new());
+    if let Some(fragment) = &end.fragment {
+        fragment_line(&mut lines, format, fragment, &fragment.read()?);
+    }
+    end_line(&mut lines, format, end.seq.0, &end.losses, end.unknown_tail);
+    Ok(compress_whole(end.codec, &lines))
 }
 
 /// Header values are printable ASCII.
@@ -241,15 +268,10 @@ fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).take(64).collect()
 }
 
-fn content_type(line_format: u8) -> &'static str {
-    if line_format == LINE_FORMAT_JSON { "application/x-ndjson" } else { "text/plain" }
-}
-
-fn line_format(code: u8) -> object_key::LineFormat {
-    match code {
-        LINE_FORMAT_JSON => object_key::LineFormat::Json,
-        1 => object_key::LineFormat::Text,
-        _ => object_key::LineFormat::Raw,
+fn content_type(format: LineFormat) -> &'static str {
+    match format {
+        LineFormat::Json => "application/x-ndjson",
+        LineFormat::Text | LineFormat::Raw => "text/plain",
     }
 }
 

@@ -6,10 +6,11 @@ use logspool::lifecycle::machine::Waiting;
 use logspool::upload::outgoing::OutgoingId;
 use spool::{ActiveFacts, SealReason, Seqno, SpoolId};
 
-use super::disk::{Change, Disk};
+use super::disk::{Change, Disk, Usage};
 
 /// More segments than this give way: limits are small, so that rare paths are common.
 const SEGMENTS_MAX: usize = 12;
+const BYTES_MAX: u64 = 120_000;
 const RECORD_BYTES: u64 = 100;
 
 #[derive(Clone, Debug)]
@@ -71,19 +72,25 @@ impl ModelDisk {
         }));
     }
 
-    /// The oldest segment that nobody uploads gives way; a range of the same numbers is told instead.
+    /// As long as there is too much, the oldest segment that nobody uploads gives way; a range of the same numbers is told
+    /// instead.
     fn evict(&mut self) {
         let own = self.own.unwrap();
-        if self.own().sealed.len() <= SEGMENTS_MAX {
-            return;
+        while !self.usage().fits() {
+            let oldest = self.own().sealed.values_mut().find(|segment| !segment.in_flight && !segment.is_dropped);
+            if let Some(segment) = oldest {
+                (segment.is_dropped, segment.is_urgent) = (true, false);
+                let segment = segment.clone();
+                self.changes.push(Change::Removed(OutgoingId { spool: own, first: Seqno(segment.first) }));
+                self.add(own, &segment);
+            } else if let Some(segment) = self.own().active.take() {
+                let segment = Segment { is_dropped: true, ..segment };
+                self.own().sealed.insert(segment.first, segment.clone());
+                self.add(own, &segment);
+            } else {
+                return;
+            }
         }
-        let oldest = self.own().sealed.values_mut().find(|segment| !segment.in_flight && !segment.is_dropped);
-        let Some(segment) = oldest else { return };
-        segment.is_dropped = true;
-        segment.is_urgent = false;
-        let segment = segment.clone();
-        self.changes.push(Change::Removed(OutgoingId { spool: own, first: Seqno(segment.first) }));
-        self.add(own, &segment);
     }
 
     /// An adopted spool is finished by its end.
@@ -139,7 +146,7 @@ impl Disk for ModelDisk {
         orphans
     }
 
-    fn append(&mut self, records: u32, wall_ms: i64) {
+    fn append(&mut self, records: u32, wall_ms: i64) -> bool {
         let spool = self.own();
         let next = spool.next;
         let segment = spool.active.get_or_insert(Segment {
@@ -158,6 +165,8 @@ impl Disk for ModelDisk {
         spool.has_ended = false;
         let next = spool.next;
         self.acknowledged.insert(self.own.unwrap(), next);
+        self.evict();
+        true
     }
 
     fn active(&self) -> ActiveFacts {
@@ -237,6 +246,18 @@ impl Disk for ModelDisk {
 
     fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    fn usage(&self) -> Usage {
+        let Some(spool) = self.own.and_then(|own| self.spools.get(&own)) else { return Usage::default() };
+        let held = spool.sealed.values().filter(|segment| !segment.is_dropped);
+        let records: u64 = held.chain(&spool.active).map(|segment| segment.next - segment.first).sum();
+        Usage {
+            segments: spool.sealed.values().filter(|segment| !segment.is_dropped).count(),
+            segments_max: SEGMENTS_MAX,
+            bytes: records * RECORD_BYTES,
+            bytes_max: BYTES_MAX,
+        }
     }
 
     fn acknowledged(&self) -> &BTreeMap<SpoolId, u64> {

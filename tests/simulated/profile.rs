@@ -63,7 +63,8 @@ impl Profile {
         let (losses, jumps, stalls) = (chance(100), chance(150), chance(80));
         Self {
             policies: policies(rng),
-            invocations: rng.u32(1..40),
+            // A long life now and then, for what could grow with it.
+            invocations: if rng.u8(..64) == 0 { rng.u32(200..500) } else { rng.u32(1..40) },
             handlers: one_of(rng, &[Times(5, 5), Times(1, 30), Times(100, 300), Times(20, 3_000), Times(2_000, 9_000)]),
             gaps: one_of(
                 rng,

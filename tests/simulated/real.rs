@@ -10,12 +10,16 @@ use logspool::upload::object_key::ObjectKeys;
 use logspool::upload::outbox::{self, Outbox};
 use logspool::upload::outgoing::{LINE_FORMAT_JSON, OutgoingId, labeler};
 use spool::{
-    ActiveFacts, Batch, Codec, Compression, Identity, Labeler, Meta, Orphan, SealReason, Spool, SpoolConfig, SpoolId,
-    SpoolLimits, find_orphans,
+    ActiveFacts, AppendError, Batch, Codec, Compression, Identity, Labeler, Meta, Orphan, SealReason, Spool,
+    SpoolConfig, SpoolId, SpoolLimits, find_orphans,
 };
 use tempfile::TempDir;
 
-use super::disk::{Change, Disk};
+use super::disk::{Change, Disk, Usage};
+
+/// Limits are small, so that rare paths are common. A file takes a block at least.
+const SEGMENTS_MAX: usize = 12;
+const BYTES_MAX: u64 = 160 * 1024;
 
 pub struct RealDisk {
     rng: fastrand::Rng,
@@ -64,7 +68,7 @@ impl RealDisk {
         }
     }
 
-    fn write(&mut self, records: u32, end: bool, wall_ms: i64) {
+    fn write(&mut self, records: u32, end: bool, wall_ms: i64) -> bool {
         let mut spool = self.process().spool.lock().unwrap();
         let first = spool.next_seq().0;
         let lines: String = (first..first + u64::from(records)).map(|seq| format!("line {seq}\n")).collect();
@@ -78,11 +82,19 @@ impl RealDisk {
             meta: &meta,
             end,
         };
-        spool.append(&batch, wall_ms).unwrap();
+        let is_stored = match spool.append(&batch, wall_ms) {
+            Ok(()) => true,
+            Err(AppendError::Full(_)) => {
+                spool.refuse(records.into(), lines.len() as u64, wall_ms).unwrap();
+                false
+            }
+            Err(error) => panic!("{error}"),
+        };
         let (id, next) = (spool.id(), spool.next_seq().0);
         drop(spool);
         self.acknowledged.insert(id, next);
         self.note();
+        is_stored
     }
 }
 
@@ -104,7 +116,12 @@ impl Disk for RealDisk {
     }
 
     fn begin(&mut self, wall_ms: i64) -> Vec<SpoolId> {
-        let limits = SpoolLimits { keep_free_bytes: 0, ..SpoolLimits::default() };
+        let limits = SpoolLimits {
+            keep_free_bytes: 0,
+            bytes_max: Some(BYTES_MAX),
+            segments_max: SEGMENTS_MAX,
+            ..SpoolLimits::default()
+        };
         let config = SpoolConfig {
             root: self.root.path().to_owned(),
             compression: Compression { codec: Codec::None, level: 1, frame_bytes_max: None },
@@ -114,7 +131,8 @@ impl Disk for RealDisk {
         };
         let identity = Identity { id: SpoolId::new(wall_ms, self.rng.u128(..)), salt_seed: self.rng.u64(..) };
         let spool = Spool::create(config, identity, wall_ms).unwrap();
-        let orphans = find_orphans(self.root.path(), spool.id()).unwrap().orphans;
+        let found = find_orphans(self.root.path(), spool.id()).unwrap();
+        let orphans: Vec<_> = found.set_aside.into_iter().chain(found.orphans).collect();
         let ids = orphans.iter().map(Orphan::id).collect();
         let spool = Arc::new(Mutex::new(spool));
         let outbox = Outbox::new(Arc::clone(&spool), self.keys.clone(), "1".into());
@@ -122,8 +140,8 @@ impl Disk for RealDisk {
         ids
     }
 
-    fn append(&mut self, records: u32, wall_ms: i64) {
-        self.write(records, false, wall_ms);
+    fn append(&mut self, records: u32, wall_ms: i64) -> bool {
+        self.write(records, false, wall_ms)
     }
 
     fn active(&self) -> ActiveFacts {
@@ -179,6 +197,20 @@ impl Disk for RealDisk {
 
     fn waiting(&self) -> usize {
         self.process.as_ref().map_or(0, |process| process.outbox.waiting().count())
+    }
+
+    fn usage(&self) -> Usage {
+        let Some(process) = &self.process else { return Usage::default() };
+        let spool = process.spool.lock().unwrap();
+        let (own, bytes) = (spool.id(), spool.disk_bytes());
+        drop(spool);
+        let waiting = process.outbox.waiting().filter(|outgoing| outgoing.id().spool == own);
+        Usage {
+            segments: waiting.filter(|outgoing| !outgoing.key().ends_with(".dropped")).count(),
+            segments_max: SEGMENTS_MAX,
+            bytes,
+            bytes_max: BYTES_MAX,
+        }
     }
 
     fn acknowledged(&self) -> &BTreeMap<SpoolId, u64> {

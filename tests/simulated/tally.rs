@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 /// What has happened, by name.
 #[derive(Debug, Default)]
-pub struct Tally(BTreeMap<&'static str, u64>);
+pub struct Tally {
+    counts: BTreeMap<&'static str, u64>,
+    highest: BTreeMap<&'static str, u64>,
+}
 
 /// Things that must happen often for the claims to mean something.
 const COMMON: [&str; 20] = [
@@ -32,15 +35,22 @@ const COMMON: [&str; 20] = [
 
 impl Tally {
     pub fn count(&mut self, what: &'static str, by: u64) {
-        *self.0.entry(what).or_default() += by;
+        *self.counts.entry(what).or_default() += by;
+    }
+
+    /// Notes a value of which the highest counts.
+    pub fn highest(&mut self, what: &'static str, value: u64) {
+        let highest = self.highest.entry(what).or_default();
+        *highest = value.max(*highest);
     }
 
     pub fn add(&mut self, other: &Self) {
-        other.0.iter().for_each(|(what, times)| self.count(what, *times));
+        other.counts.iter().for_each(|(what, times)| self.count(what, *times));
+        other.highest.iter().for_each(|(what, value)| self.highest(what, *value));
     }
 
     /// Something that happened less than a hundred times.
     pub fn rarest(&self) -> Option<&'static str> {
-        COMMON.into_iter().find(|what| self.0.get(what).is_none_or(|times| *times < 100))
+        COMMON.into_iter().find(|what| self.counts.get(what).is_none_or(|times| *times < 100))
     }
 }

@@ -120,6 +120,12 @@ pub async fn pause(ms: u64) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
+/// Sends a signal to the extension's process.
+pub fn signal(sandbox: &Sandbox, name: &str) {
+    let pid = sandbox.extension_pid().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+}
+
 pub mod wire;
 
 impl World {

@@ -50,6 +50,11 @@ impl Wire {
         String::from_utf8(head).unwrap()
     }
 
+    /// Ends the connection as a peer does that waits for no answer.
+    pub async fn close(mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
     /// Ends the connection as a peer does that has died.
     pub async fn cut(self) {
         self.stream.set_zero_linger().unwrap();

@@ -5,12 +5,14 @@ use std::fmt;
 use std::io;
 
 use super::drain::{AdoptedFile, LastState};
+use super::fragment::AdoptedFragment;
 use super::orphan::Orphan;
 use super::timeline::Findings;
 use crate::codec::Codec;
 use crate::format::tombstone::Tombstone;
 use crate::id::{SegmentId, Seqno, SpoolId};
 use crate::loss::{LossCause, Losses};
+use crate::segment::fragment::PendingFragment;
 use crate::segment::sealed::{DroppedRange, SealedSegment, SegmentKey};
 use crate::storage::disk::{DirLock, Disk, SpoolDir};
 use crate::storage::{Covered, Storage};
@@ -53,12 +55,15 @@ impl AdoptionReport {
 }
 
 /// The end of a stream that its own process could not write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamEnd {
     /// The life that ended.
     pub spool: SpoolId,
-    /// The number that the end takes: one behind the last record.
+    /// The number that the end takes: one behind the last record, or behind the fragment.
     pub seq: Seqno,
+    /// What was pending when the process died: its line stands before the end, in the same object. Together they are one of
+    /// the things that wait, with the fragment's key.
+    pub fragment: Option<PendingFragment>,
     /// What was lost, by cause.
     pub losses: Losses,
     /// The newest file could not be read: there may have been records behind this number.
@@ -92,8 +97,12 @@ pub struct Adopted {
     pub(super) untold: BTreeMap<SegmentId, Tombstone>,
     /// The end of the stream; `None` if it gave no number.
     pub(super) end: Option<StreamEnd>,
-    /// Its own process has written the end.
+    /// Its own process has written the end, or the one that ships a fragment is delivered.
     pub(super) has_ended: bool,
+    /// The end was handed out to be delivered.
+    pub(super) end_is_told: bool,
+    /// What was pending, whether or not it is lost.
+    pub(super) fragment: Option<AdoptedFragment>,
     /// Its files could not be restored once: they are held by their descriptors.
     is_beyond_rescue: bool,
     pub(super) report: AdoptionReport,
@@ -123,6 +132,8 @@ impl Adopted {
             has_removed_manifest: false,
             end: findings.end,
             has_ended: findings.has_ended,
+            end_is_told: false,
+            fragment: findings.fragment,
             is_beyond_rescue,
             report: findings.report,
         };
@@ -158,7 +169,7 @@ impl Adopted {
 
     /// How many declared losses wait to be told.
     pub(crate) fn tombstones(&self) -> usize {
-        self.files.values().filter(|file| file.is_tombstone).count()
+        self.files.values().filter(|file| file.is_tombstone).count() + usize::from(self.waits_as_lost())
     }
 
     /// Whether this is still to be delivered.
@@ -168,6 +179,9 @@ impl Adopted {
 
     /// Notes that an upload was begun: the segment does not give way until it has ended.
     pub(crate) fn attempt_begun(&mut self, key: &SegmentKey) {
+        if self.set_fragment_in_flight(key, true) {
+            return;
+        }
         self.untold.remove(&key.segment);
         if let Some(file) = self.files.get_mut(&key.segment) {
             file.attempt_begun(key.first);
@@ -176,13 +190,20 @@ impl Adopted {
 
     /// Notes that an upload has ended without success.
     pub(crate) fn attempt_failed(&mut self, key: &SegmentKey) {
+        if self.set_fragment_in_flight(key, false) {
+            return;
+        }
         if let Some(file) = self.files.get_mut(&key.segment) {
             file.attempt_failed(key.first);
         }
     }
 
-    /// Notes that an object is delivered, and removes files that are delivered whole, the oldest first.
+    /// Notes that an object is delivered, and removes files that are delivered whole, the oldest first. The end that ships a
+    /// fragment is an object, too, by the fragment's key.
     pub fn delivered(&mut self, key: &SegmentKey) -> io::Result<()> {
+        if self.fragment_delivered(key) {
+            return Ok(());
+        }
         let Some(file) = self.files.get_mut(&key.segment) else { return Ok(()) };
         file.delivered(key.first);
         self.remove_delivered()
@@ -190,10 +211,11 @@ impl Adopted {
 
     /// Removes delivered files in order, but for the last one, which tells where the stream ends, and for those that tell of
     /// a loss: they go with the directory.
-    fn remove_delivered(&mut self) -> io::Result<()> {
+    pub(super) fn remove_delivered(&mut self) -> io::Result<()> {
         while let Some((segment, _)) = self.files.first_key_value().filter(|(_, file)| file.is_delivered()) {
             let segment = *segment;
-            let is_evidence = self.needs_manifest || self.evidence_from.is_some_and(|from| from <= segment);
+            let evidence_from = self.evidence_from.into_iter().chain(self.fragment_file()).min();
+            let is_evidence = self.needs_manifest || evidence_from.is_some_and(|from| from <= segment);
             if is_evidence || self.last_file == Some(segment) {
                 break;
             }
@@ -230,7 +252,11 @@ impl Adopted {
     /// What is just being uploaded.
     pub(crate) fn in_flight(&self) -> impl Iterator<Item = SegmentKey> + '_ {
         let key = |segment: SegmentId, first| SegmentKey { spool: self.id, segment, first };
-        self.files.iter().flat_map(move |(segment, file)| file.in_flight().map(move |first| key(*segment, first)))
+        let objects = self.files.iter().flat_map(move |(segment, file)| {
+            let in_flight = file.in_flight();
+            in_flight.map(move |first| key(*segment, first))
+        });
+        objects.chain(self.fragment_in_flight())
     }
 
     /// An orphan again, to be restored and adopted anew: all that is not delivered, as far as anything holds it. What nothing
@@ -257,8 +283,14 @@ impl Adopted {
         self.end.as_ref().filter(|_| !self.has_ended)
     }
 
+    /// Notes that the end is handed out.
+    pub(crate) fn end_is_told(&mut self) {
+        self.end_is_told = true;
+    }
+
     /// Removes the directory. Called when everything is delivered: what could not be read has been declared lost.
-    pub fn finish(self) -> io::Result<()> {
+    pub fn finish(mut self) -> io::Result<()> {
+        self.remove_behind_fragment()?;
         self.place.map_or(Ok(()), |disk| disk.remove_all())
     }
 }

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use super::adopted::Adopted;
 use super::drain::{AdoptedFile, LastState, Records};
 use crate::format::segment_header::SegmentHeader;
-use crate::format::state_slot::StateSlot;
+use crate::format::state_slot::{StateSlot, UndeclaredRange};
 use crate::format::tombstone::{Tombstone, may_merge};
 use crate::id::{SegmentId, Seqno};
 use crate::loss::LossCause;
 use crate::segment::active::ActiveSegment;
+use crate::segment::fragment::StoredFragment;
 use crate::segment::sealed::{DroppedRange, SegmentKey};
 use crate::spool::SpoolEvent;
 use crate::storage::Storage;
@@ -29,23 +30,29 @@ impl Adopted {
 
     /// Gives up the oldest segment that may give way. Tells what became of what waited; nothing if there is no such segment.
     pub(crate) fn give_way(&mut self, now_ms: i64) -> io::Result<Vec<SpoolEvent>> {
-        let oldest = self.files.iter().find(|(_, file)| file.may_give_way());
-        let Some((segment, records)) = oldest.and_then(|(segment, file)| Some((*segment, file.records?))) else {
-            return Ok(Vec::new());
-        };
         // What lies in memory takes no disk; without a state there is nowhere to count; and what only the manifest knows would
         // be known by nobody.
         let may_give_way = self.place.is_some() && !self.needs_manifest;
         let Some(last) = self.last_state.as_ref().filter(|_| may_give_way) else { return Ok(Vec::new()) };
-        let is_newest = last.header.segment == segment;
-        if is_newest && self.is_followed(segment) {
-            // A successor would hide what the files behind it tell, or held.
+        let oldest = self.files.iter().find(|(_, file)| file.may_give_way());
+        let Some((segment, records)) = oldest.and_then(|(segment, file)| Some((*segment, file.records?))) else {
+            let events = self.give_way_fragment(now_ms)?;
+            self.set_aside_what_gave_way(&events);
+            return Ok(events);
+        };
+        let newest = last.header.segment;
+        let (is_newest, holds_fragment) = (newest == segment, self.fragment_file() == Some(segment));
+        let needs_successor = is_newest || holds_fragment;
+        if needs_successor && !self.may_add_behind(newest) {
             return Ok(Vec::new());
         }
+        let refused = last.state.slot().undeclared.filter(|range| is_newest && range.first >= records.next);
         self.remove_manifest()?;
         let mut events = Vec::new();
-        if is_newest {
-            events.extend(self.begin_successor(segment, records, now_ms)?);
+        if needs_successor {
+            let first =
+                self.fragment.as_ref().filter(|_| !is_newest).map_or(records.next, |fragment| fragment.key.first);
+            events.extend(self.begin_successor(first, refused, now_ms)?.1);
         }
         match self.bury(segment, records, now_ms) {
             Ok(told) => events.extend(told),
@@ -53,16 +60,23 @@ impl Adopted {
             Err(error) => return if events.is_empty() { Err(error) } else { Ok(events) },
         }
         self.count(records);
-        if !self.files.values().any(|file| file.waiting_records().next().is_some()) {
-            // If it stays where it is, it counts as an orphan.
-            let _ = self.place.as_mut().map(Disk::set_aside);
-        }
+        self.set_aside_what_gave_way(&events);
         Ok(events)
     }
 
-    fn is_followed(&self, segment: SegmentId) -> bool {
-        let is_unreadable = self.report.unreadable.iter().any(|(unreadable, _)| *unreadable > segment);
-        is_unreadable || self.files.range(segment.next()..).any(|(_, file)| file.is_tombstone)
+    /// Of a spool of which nothing but declared losses is left, nothing can give way any more.
+    fn set_aside_what_gave_way(&mut self, events: &[SpoolEvent]) {
+        let is_left = self.files.values().any(|file| file.waiting_records().next().is_some());
+        if !events.is_empty() && !is_left && !self.ships_a_fragment() {
+            // If it stays where it is, it counts as an orphan.
+            let _ = self.place.as_mut().map(Disk::set_aside);
+        }
+    }
+
+    /// Whether a segment may be added behind the newest one: it would hide what other files behind that tell, or held.
+    pub(super) fn may_add_behind(&self, newest: SegmentId) -> bool {
+        let is_unreadable = self.report.unreadable.iter().any(|(unreadable, _)| *unreadable > newest);
+        !is_unreadable && !self.files.range(newest.next()..).any(|(_, file)| file.is_tombstone)
     }
 
     /// Puts a tombstone in the place of a segment, or lets the one before it cover both.
@@ -133,42 +147,50 @@ impl Adopted {
         }
     }
 
-    /// Makes the segment behind the newest one, so that state, codec and last number are known when that one is gone.
-    fn begin_successor(&mut self, newest: SegmentId, records: Records, now_ms: i64) -> io::Result<Vec<SpoolEvent>> {
-        let (Some(disk), Some(last)) = (&mut self.place, &self.last_state) else { return Ok(Vec::new()) };
+    /// Makes the segment behind the newest one, so that state, codec and last number are known when that one is gone, and that
+    /// what was pending is lost. Tells what became of what waited; and what was the newest before.
+    pub(super) fn begin_successor(
+        &mut self,
+        first_seq: Seqno,
+        refused: Option<UndeclaredRange>,
+        now_ms: i64,
+    ) -> io::Result<(Option<LastState>, Vec<SpoolEvent>)> {
+        let (Some(disk), Some(last)) = (&mut self.place, &self.last_state) else { return Ok((None, Vec::new())) };
+        let newest = last.header.segment;
         let segment = self.last_name.unwrap_or(newest).next();
-        let undeclared = last.state.slot().undeclared.filter(|range| range.first >= records.next);
-        let header = SegmentHeader {
-            segment,
-            first_seq: records.next,
-            opened_ms: now_ms,
-            salt: last.header.salt.successor(),
-            ..last.header
-        };
-        let next_seq = undeclared.map_or(records.next, |range| range.first.plus(range.records));
-        let slot = StateSlot { next_seq, undeclared, ended: false, delivered: false, ..*last.state.slot() };
+        let salt = last.header.salt.successor();
+        let header = SegmentHeader { segment, first_seq, opened_ms: now_ms, salt, ..last.header };
+        let next_seq = refused.map_or(first_seq, |range| range.first.plus(range.records));
+        let slot = StateSlot { next_seq, undeclared: refused, ended: false, delivered: false, ..*last.state.slot() };
         let file = disk.create_segment(segment)?;
-        let made = ActiveSegment::create(file, header, slot).inspect_err(|_| {
+        let made = ActiveSegment::create(file, header, slot).and_then(|mut made| {
+            let lost = self.fragment.as_ref().map(|fragment| &fragment.stored);
+            let note = |stored: &StoredFragment| made.note_lost(stored, stored.loss.unwrap_or(LossCause::Quota));
+            lost.map_or(Ok(()), note).map(|()| made)
+        });
+        let made = made.inspect_err(|_| {
             // Otherwise the next attempt would find the name taken.
             let _ = disk.remove_segment(segment);
         })?;
         let state = made.into_state();
         self.files.insert(segment, AdoptedFile::bare(Arc::clone(state.file())));
-        self.last_state = Some(LastState { header, state });
+        let before = self.last_state.replace(LastState { header, state });
         self.last_file = Some(segment);
         self.last_name = Some(segment);
-        Ok(undeclared.and_then(|range| self.move_refused(range.first, newest, segment)).unwrap_or_default())
+        let refused = refused.map(|range| SegmentKey { spool: self.id, segment: newest, first: range.first });
+        let mut events = refused.and_then(|key| self.move_declared(key, segment)).unwrap_or_default();
+        events.extend(self.fragment_gave_way(segment));
+        Ok((before, events))
     }
 
-    /// A refused range goes with the slot that declares it.
-    fn move_refused(&mut self, first: Seqno, from: SegmentId, to: SegmentId) -> Option<Vec<SpoolEvent>> {
-        if !self.files.get_mut(&from)?.forget(first) {
+    /// A range that waits goes with the file that declares it.
+    pub(super) fn move_declared(&mut self, key: SegmentKey, to: SegmentId) -> Option<Vec<SpoolEvent>> {
+        if !self.files.get_mut(&key.segment)?.forget(key.first) {
             return None;
         }
-        self.files.get_mut(&to)?.wait(first);
-        let range = self.dropped.iter_mut().find(|range| range.first == first)?;
-        let before = range.key();
+        self.files.get_mut(&to)?.wait(key.first);
+        let range = self.dropped.iter_mut().find(|range| range.key() == key)?;
         range.segment = to;
-        Some(vec![SpoolEvent::Gone(before), SpoolEvent::Dropped(*range)])
+        Some(vec![SpoolEvent::Gone(key), SpoolEvent::Dropped(*range)])
     }
 }

@@ -12,6 +12,10 @@ impl Adopted {
     ///
     /// Whether an earlier life, or an attempt before the last one, delivered it is not known.
     pub fn declare_lost(&mut self, key: &SegmentKey, cause: LossCause, now_ms: i64) -> Option<DroppedRange> {
+        if let Some(range) = self.declare_fragment_lost(key, cause) {
+            self.leave_evidence(&Tombstone::of(&range, now_ms));
+            return Some(range);
+        }
         let index = self.segments.iter().position(|segment| segment.key() == *key)?;
         let lost = self.segments.remove(index);
         let facts = lost.facts();

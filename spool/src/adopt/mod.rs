@@ -6,13 +6,16 @@
 //! * Files are removed one by one as their objects are delivered, in order; the last one only when the end of the stream has
 //!   been delivered too, so a kill at any point leaves what is needed to go on.
 //! * Every hole between known ranges is declared, whether or not there is a manifest.
+//! * What was pending is shipped with the end of the stream, or declared.
 
 mod adopted;
 mod drain;
+mod fragment;
 mod give_way;
 mod hints;
 mod lost;
 mod orphan;
+mod tail;
 mod timeline;
 
 use std::io;
@@ -20,6 +23,7 @@ use std::path::Path;
 
 pub use adopted::{Adopted, AdoptionReport, StreamEnd};
 pub use orphan::{NotAdopted, Orphan, UnknownVersion};
+pub use tail::{BodyId, Tail};
 
 use crate::id::SpoolId;
 use crate::storage::disk::{DESCRIPTORS_MAX, Listing, SET_ASIDE, SpoolDir, list_spools};

@@ -10,14 +10,12 @@ use rustix::io::Errno;
 
 use super::adopted::Adopted;
 use super::timeline::Timeline;
-use crate::format::entry::EntryKind;
 use crate::format::segment_header::{ENTRIES_AT, HeaderError};
 use crate::id::{SegmentId, SpoolId};
 use crate::kept::StandIns;
 use crate::manifest::{Closing, Rows, read_rows};
 use crate::segment::file::{DiskFile, SegmentFile};
-use crate::segment::scan::{ScanError, read_header};
-use crate::segment::walk::{Step, Walker};
+use crate::segment::scan::ScanError;
 use crate::spool::Labeler;
 use crate::storage::disk::{DESCRIPTORS_MAX, DirLock, SpoolDir};
 use crate::storage::memory::MemoryFile;
@@ -115,12 +113,6 @@ impl Orphan {
     /// The life that wrote it.
     pub fn id(&self) -> SpoolId {
         self.id
-    }
-
-    /// The request id in force after its last entry, from the headers of its last segment that has entries. Reads at most
-    /// `bytes_max`, since it stands in the way of a start.
-    pub fn last_request_id(&self, bytes_max: u64) -> Option<String> {
-        self.files.iter().rev().find_map(|(_, file)| last_request_id(file, bytes_max))
     }
 
     /// If somebody has cleared the directory: copies what the descriptors still hold into a new directory of the same name,
@@ -264,23 +256,6 @@ fn copy_bytes(from: &dyn SegmentFile, to: &dyn SegmentFile) -> io::Result<()> {
         }
         to.write_all_at(&buffer[..read], at)?;
         at += read as u64;
-    }
-}
-
-fn last_request_id(file: &Arc<dyn SegmentFile>, bytes_max: u64) -> Option<String> {
-    let (header, _) = read_header(file.as_ref()).ok()?;
-    let end = file.length().ok()?;
-    if end - ENTRIES_AT.min(end) > bytes_max {
-        return None;
-    }
-    let mut walker = Walker::new(Arc::clone(file), header.salt, ENTRIES_AT, end);
-    let mut last = None;
-    loop {
-        match walker.step().ok()? {
-            Step::Entry { header, meta, .. } if header.kind != EntryKind::Close => last = meta.request_id.or(last),
-            Step::Entry { .. } | Step::Damaged { .. } => {}
-            Step::End { .. } => return last,
-        }
     }
 }
 

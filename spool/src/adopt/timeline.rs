@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use super::adopted::{AdoptionReport, StreamEnd};
 use super::drain::{AdoptedFile, LastState, Records};
+use super::fragment::{self, AdoptedFragment};
 use super::hints::{self, Files};
 use crate::codec::Codec;
 use crate::format::tombstone::{TOMBSTONE_BYTES, TOMBSTONE_MAGIC, Tombstone};
@@ -81,6 +82,8 @@ pub(super) struct Findings {
     pub end: Option<StreamEnd>,
     /// The last record is an end that was delivered, or is going to be.
     pub has_ended: bool,
+    /// What was pending.
+    pub fragment: Option<AdoptedFragment>,
     /// All files, those with nothing to deliver included.
     pub files: BTreeMap<SegmentId, AdoptedFile>,
     /// The newest segment that can be read, else the newest file that tells anything: where the stream ends.
@@ -146,11 +149,15 @@ impl Timeline {
         self.add_oldest_unreadable();
         self.report.unknown_tail = self.has_unknown_tail();
         let gaps = self.gaps();
+        let number = self.next_seq().unwrap_or(Seqno(0));
+        let fragment = AdoptedFragment::new(fragment::pending(&self.pieces), self.spool, number);
         let mut findings = Findings {
             segments: Vec::new(),
             dropped: Vec::new(),
-            end: self.end(&gaps),
-            has_ended: self.has_ended(),
+            end: self.end(&gaps, number, fragment.as_ref()),
+            // What comes behind an end wants a further one.
+            has_ended: self.has_ended() && fragment.is_none(),
+            fragment: None,
             files: BTreeMap::new(),
             last_file: self.last_file(),
             last_state: self.last_state(),
@@ -159,6 +166,8 @@ impl Timeline {
             report: AdoptionReport::default(),
         };
         findings.dropped.extend(gaps);
+        findings.dropped.extend(fragment.as_ref().and_then(AdoptedFragment::lost));
+        findings.fragment = fragment;
         for piece in &self.pieces {
             self.deliver(piece, label, &mut findings);
         }
@@ -378,15 +387,28 @@ impl Timeline {
         }
     }
 
-    /// Where the stream ends, unless no number was ever given.
-    fn end(&self, gaps: &[DroppedRange]) -> Option<StreamEnd> {
-        let next_seq = self.next_seq().filter(|next| *next > Seqno(0))?;
+    /// Where the stream ends, unless no number was ever given. What was pending has the number before the end.
+    fn end(&self, gaps: &[DroppedRange], next: Seqno, fragment: Option<&AdoptedFragment>) -> Option<StreamEnd> {
+        let seq = fragment.map_or(next, |fragment| fragment.key.first.plus(1));
+        if seq == Seqno(0) {
+            return None;
+        }
         let newest = self.newest_segment();
         // Without a file that tells, the end is written as it is.
         let (codec, line_format) =
             newest.map_or((Codec::None, 0), |(_, _, scan)| (scan.header.codec, scan.header.line_format));
-        let (losses, unknown_tail) = (self.losses(gaps), self.report.unknown_tail);
-        Some(StreamEnd { spool: self.spool, seq: next_seq, losses, unknown_tail, codec, line_format })
+        let mut losses = self.losses(gaps);
+        let lost = fragment.and_then(AdoptedFragment::lost);
+        lost.iter().for_each(|lost| losses.add(lost.cause, lost.records(), lost.raw_bytes));
+        Some(StreamEnd {
+            spool: self.spool,
+            seq,
+            losses,
+            unknown_tail: self.report.unknown_tail,
+            codec,
+            line_format,
+            fragment: fragment.and_then(|fragment| fragment.shipped(self.volatile)),
+        })
     }
 
     /// The number behind everything that is known.

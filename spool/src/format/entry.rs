@@ -22,7 +22,8 @@ const HEADER_CRC_AT: usize = 52;
 pub(crate) enum EntryKind {
     /// Lines. Its payload is part of the object.
     Data = 1,
-    /// Bytes that must be durable but are no line yet; `count` is 0 and `first_seq` is the next number.
+    /// Bytes that must be durable but are no line yet, as they are; `count` is 0 and `first_seq` is the next number. An
+    /// empty payload and a raw length mean that they are gone.
     Fragment = 2,
     /// The segment was sealed; no payload. Nothing follows.
     Close = 3,
@@ -37,7 +38,7 @@ pub(crate) struct EntryFlags {
     pub ends_frame: bool,
     /// Its last line is the end of the spool's stream.
     pub end: bool,
-    /// It completes a fragment, named in the meta.
+    /// A fragment ends here, which is named in the meta.
     pub resolves: bool,
 }
 
@@ -88,6 +89,11 @@ impl EntryHeader {
     /// The number behind this entry's last record.
     pub(crate) fn next_seq(&self) -> Seqno {
         self.first_seq.plus(u64::from(self.count))
+    }
+
+    /// Where in the entry its payload begins.
+    pub(crate) fn payload_offset(&self) -> usize {
+        ENTRY_HEADER_BYTES + usize::from(self.meta_bytes)
     }
 
     /// Length of the whole entry on disk.

@@ -3,6 +3,8 @@
 //! A reader skips tags that it does not know, so later versions may add some without a new format version.
 
 use crate::format::wire::Reader;
+use crate::id::FragmentId;
+use crate::loss::LossCause;
 use crate::seal::SealReason;
 
 /// The longest meta of an entry, in bytes: ids of tenants and requests are some dozens.
@@ -14,6 +16,9 @@ const TAG_FRAGMENT: u8 = 3;
 const TAG_RESOLVES: u8 = 4;
 const TAG_SEAL_REASON: u8 = 5;
 const TAG_PLATFORM_DROPS: u8 = 6;
+const TAG_OWN_REQUEST_ID: u8 = 7;
+const TAG_OWN_TENANT: u8 = 8;
+const TAG_LOST: u8 = 9;
 
 /// The meta of an entry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,21 +28,27 @@ pub struct Meta {
     pub request_id: Option<String>,
     /// The tenant in force after this entry, by the same rule.
     pub tenant: Option<String>,
-    /// Of a `fragment`: its name, unique in the spool.
-    pub fragment: Option<u64>,
-    /// Of a `data` entry: the fragment that it completes.
-    pub resolves: Option<u64>,
+    /// Of a `fragment`: its name.
+    pub fragment: Option<FragmentId>,
+    /// The fragment that this entry ends: lines complete it, or a later fragment takes its place.
+    pub resolves: Option<FragmentId>,
     /// Of a `close` entry: why the segment was sealed.
     pub seal_reason: Option<SealReason>,
     /// Of a `close` entry: records and bytes that the sender declared as dropped while the segment was active.
     pub platform_drops: Option<(u64, u64)>,
+    /// Of a `fragment` that was copied on: the request id that it belongs to, where that is not the one in force by now.
+    pub own_request_id: Option<String>,
+    /// The tenant that it belongs to, by the same rule.
+    pub own_tenant: Option<String>,
+    /// Of a `fragment`: its bytes are gone, and why.
+    pub lost: Option<LossCause>,
 }
 
 /// What the entries of a segment have told so far and a reader carries on: an entry need not tell it again.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct InForce {
-    request_id: Option<String>,
-    tenant: Option<String>,
+    pub request_id: Option<String>,
+    pub tenant: Option<String>,
 }
 
 impl InForce {
@@ -77,10 +88,13 @@ impl Meta {
             put(TAG_PLATFORM_DROPS, &[records.to_le_bytes(), bytes.to_le_bytes()].concat());
         }
         if let Some(fragment) = self.fragment {
-            put(TAG_FRAGMENT, &fragment.to_le_bytes());
+            put(TAG_FRAGMENT, &fragment.0.to_le_bytes());
+        }
+        if let Some(cause) = self.lost {
+            put(TAG_LOST, &[cause.code()]);
         }
         if let Some(fragment) = self.resolves {
-            put(TAG_RESOLVES, &fragment.to_le_bytes());
+            put(TAG_RESOLVES, &fragment.0.to_le_bytes());
         }
         if let Some(request_id) = &self.request_id
             && self.request_id != in_force.request_id
@@ -91,6 +105,9 @@ impl Meta {
             && self.tenant != in_force.tenant
         {
             put(TAG_TENANT, tenant.as_bytes());
+        }
+        for (tag, own) in [(TAG_OWN_REQUEST_ID, &self.own_request_id), (TAG_OWN_TENANT, &self.own_tenant)] {
+            own.iter().for_each(|own| put(tag, own.as_bytes()));
         }
     }
 
@@ -111,8 +128,11 @@ impl Meta {
         match (tag, value.len()) {
             (TAG_REQUEST_ID, _) => self.request_id = String::from_utf8(value.to_vec()).ok(),
             (TAG_TENANT, _) => self.tenant = String::from_utf8(value.to_vec()).ok(),
-            (TAG_FRAGMENT, 8) => self.fragment = Some(Reader::new(value).u64()),
-            (TAG_RESOLVES, 8) => self.resolves = Some(Reader::new(value).u64()),
+            (TAG_OWN_REQUEST_ID, _) => self.own_request_id = String::from_utf8(value.to_vec()).ok(),
+            (TAG_OWN_TENANT, _) => self.own_tenant = String::from_utf8(value.to_vec()).ok(),
+            (TAG_LOST, 1) => self.lost = LossCause::from_code(value[0]),
+            (TAG_FRAGMENT, 8) => self.fragment = Some(FragmentId(Reader::new(value).u64())),
+            (TAG_RESOLVES, 8) => self.resolves = Some(FragmentId(Reader::new(value).u64())),
             (TAG_SEAL_REASON, 1) => self.seal_reason = SealReason::from_code(value[0]),
             (TAG_PLATFORM_DROPS, 16) => {
                 let mut reader = Reader::new(value);
@@ -131,10 +151,13 @@ mod tests {
         Meta {
             request_id: Some("79b4f56e-95b1-4643-9700-2807f4e68189".into()),
             tenant: Some("blue".into()),
-            fragment: Some(4),
-            resolves: Some(3),
+            fragment: Some(FragmentId(4)),
+            resolves: Some(FragmentId(3)),
             seal_reason: Some(SealReason::Hour),
             platform_drops: Some((12, 3_400)),
+            own_request_id: Some("an earlier one".into()),
+            own_tenant: Some(String::new()),
+            lost: Some(LossCause::Quota),
         }
     }
 

@@ -13,6 +13,8 @@
 //!   entry was never acknowledged; it is ignored.
 //! * An entry whose checksum is wrong, with a valid entry behind it: damage. The rest of its frame is undecodable; the
 //!   headers behind it still tell the exact range of numbers.
+//! * The last `fragment` of the newest segment that has not ended is pending; a segment without an entry leaves it where it was.
+//!   One whose checksum is wrong is lost.
 //! * Numbers of entries join: `first_seq` is the previous entry's `first_seq + count`. A jump without a declared loss is
 //!   damage.
 //!

@@ -9,6 +9,7 @@ use crate::format::segment_header::HeaderError;
 use crate::format::wire::{Reader, Writer};
 use crate::id::{SegmentId, Seqno, SpoolId};
 use crate::loss::LossCause;
+use crate::segment::sealed::DroppedRange;
 
 /// Length of a tombstone, in bytes.
 pub(crate) const TOMBSTONE_BYTES: usize = 128;
@@ -45,6 +46,20 @@ impl Tombstone {
     /// Both as one. They must be allowed to [merge](may_merge).
     pub(crate) fn with(&self, after: &Self) -> Self {
         Self { records: self.records + after.records, bytes: self.bytes.saturating_add(after.bytes), ..*self }
+    }
+
+    /// What tells of this range.
+    pub(crate) fn of(range: &DroppedRange, time_ms: i64) -> Self {
+        Self {
+            spool: range.spool,
+            segment: range.segment,
+            first: range.first,
+            records: range.records(),
+            bytes: range.raw_bytes,
+            time_ms,
+            cause: range.cause,
+            maybe_delivered: range.maybe_delivered,
+        }
     }
 
     pub(crate) fn encode(&self) -> [u8; TOMBSTONE_BYTES] {

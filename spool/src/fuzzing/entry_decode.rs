@@ -7,6 +7,8 @@ use crate::format::meta::{META_BYTES_MAX, Meta};
 use crate::format::segment_header::{HEAD_BYTES, SegmentHeader};
 use crate::format::state_slot::{SLOT_BYTES, StateSlot};
 use crate::format::tombstone::{TOMBSTONE_BYTES, TOMBSTONE_MAGIC, Tombstone};
+use crate::id::FragmentId;
+use crate::loss::LossCause;
 use crate::manifest::Row;
 use crate::seal::SealReason;
 
@@ -80,10 +82,13 @@ fn whole_meta(bytes: &[u8], number: u64) {
     let meta = Meta {
         request_id: text(left),
         tenant: text(right),
-        fragment: Some(number),
-        resolves: Some(!number),
+        fragment: Some(FragmentId(number)),
+        resolves: Some(FragmentId(!number)),
         seal_reason: Some(SealReason::Hour),
         platform_drops: Some((number, number / 2)),
+        own_request_id: Some(number.to_string()),
+        own_tenant: Some(String::new()),
+        lost: Some(LossCause::Damage),
     };
     let mut written = Vec::new();
     meta.encode(&mut written);

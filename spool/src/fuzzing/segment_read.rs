@@ -24,6 +24,7 @@ use crate::loss::{LossCause, Losses};
 use crate::quota::SpoolLimits;
 use crate::seal::SealReason;
 use crate::segment::file::SegmentFile;
+use crate::segment::fragment::Fragment;
 use crate::spool::Spool;
 use crate::storage::Storage;
 use crate::storage::memory::Memory;
@@ -107,7 +108,11 @@ struct Writing {
 
 #[derive(Debug, Arbitrary)]
 enum Step {
-    Append { records: u8, width: u8 },
+    /// The highest numbers of records mean a fragment, or a line that completes one.
+    Append {
+        records: u8,
+        width: u8,
+    },
     Seal,
     Refuse(u8),
 }
@@ -149,7 +154,7 @@ fn adopt(files: Vec<(SegmentId, Vec<u8>)>) -> Option<Adopted> {
         handles.push((segment, file));
     }
     let orphan = Orphan::handed_over(identity(LIFE).id, None, handles);
-    let _ = orphan.last_request_id(u64::MAX);
+    let _ = orphan.tail(u64::MAX);
     let adopted = orphan.adopt(&labeler()).ok()?;
     consistent(&adopted);
     Some(adopted)
@@ -292,32 +297,48 @@ fn cause_of(code: u8) -> LossCause {
 }
 
 fn damaged(writing: &Writing, edits: &[Edit]) {
-    let (memory, lines) = write(writing);
+    let Written { memory, lines, fragments } = write(writing);
     let mut files: Vec<_> = memory.files().iter().map(|(segment, file)| (*segment, contents(file.as_ref()))).collect();
     for edit in edits.iter().take(STEPS_MAX) {
         edit.apply(&mut files);
     }
     if let Some(adopted) = adopt(files) {
-        truthful(&adopted, &lines);
+        truthful(&adopted, &lines, &fragments);
         drained(adopted);
     }
 }
 
-/// A spool on memory and what it acknowledged, by number; `None` was refused.
-fn write(writing: &Writing) -> (Memory, Vec<Option<Vec<u8>>>) {
+/// A spool on memory and what it acknowledged.
+struct Written {
+    memory: Memory,
+    /// By number; `None` was refused.
+    lines: Vec<Option<Vec<u8>>>,
+    fragments: Vec<Vec<u8>>,
+}
+
+fn write(writing: &Writing) -> Written {
     let memory = Memory::new(u64::MAX);
     let limits = SpoolLimits { bytes_max: Some(u64::MAX), keep_free_bytes: 0, ..SpoolLimits::default() };
     let config = config(compression(writing.codec, writing.frame_bytes_max), limits);
     let mut spool =
         Spool::create_on(Box::new(memory.clone()), config, identity(LIFE), NOW_MS).expect("memory has room");
-    let mut lines = Vec::new();
+    let (mut lines, mut fragments) = (Vec::new(), Vec::new());
     for step in writing.steps.iter().take(STEPS_MAX) {
         match step {
-            Step::Append { records, width } => {
+            Step::Append { records: 240.., width } => {
+                let bytes = line(LIFE, u64::MAX - fragments.len() as u64, *width);
+                let meta = Meta { resolves: spool.pending_fragment(), ..Meta::default() };
+                let fragment = Fragment { bytes: &bytes, line_ms: None, body_bytes: 0, body_hash: 0, meta: &meta };
+                spool.append_fragment(&fragment, NOW_MS).expect("memory has room");
+                fragments.push(bytes);
+            }
+            Step::Append { records: step_records, width } => {
                 let new: Vec<_> =
-                    (0..u64::from(*records % 8)).map(|n| line(LIFE, lines.len() as u64 + n, *width)).collect();
+                    (0..u64::from(*step_records % 8)).map(|n| line(LIFE, lines.len() as u64 + n, *width)).collect();
                 let records = u32::try_from(new.len()).expect("at most 7");
-                spool.append(&batch(&new.concat(), records, &Meta::default(), false), NOW_MS).expect("memory has room");
+                let resolves = spool.pending_fragment().filter(|_| *step_records >= 224);
+                let meta = Meta { resolves, ..Meta::default() };
+                spool.append(&batch(&new.concat(), records, &meta, false), NOW_MS).expect("memory has room");
                 lines.extend(new.into_iter().map(Some));
             }
             Step::Seal => {
@@ -329,7 +350,7 @@ fn write(writing: &Writing) -> (Memory, Vec<Option<Vec<u8>>>) {
             }
         }
     }
-    (memory, lines)
+    Written { memory, lines, fragments }
 }
 
 fn contents(file: &dyn SegmentFile) -> Vec<u8> {
@@ -366,7 +387,10 @@ impl Edit {
 }
 
 /// What was found of a true spool is true, and what was not found between two known numbers is declared.
-fn truthful(adopted: &Adopted, lines: &[Option<Vec<u8>>]) {
+fn truthful(adopted: &Adopted, lines: &[Option<Vec<u8>>], fragments: &[Vec<u8>]) {
+    if let Some(fragment) = adopted.end().and_then(|end| end.fragment.as_ref()) {
+        assert!(fragments.contains(&fragment.read().expect("memory does not fail")), "{fragment:?} never was");
+    }
     let mut known = vec![false; lines.len()];
     let mut learn = |first: Seqno, last: Seqno| {
         for seq in first.0..=last.0 {
@@ -382,8 +406,13 @@ fn truthful(adopted: &Adopted, lines: &[Option<Vec<u8>>]) {
             lines[numbers].iter().flat_map(|line| line.as_deref().expect("was acknowledged").to_vec()).collect();
         assert!(object::decoded(facts.codec, &object::read(segment)) == expected, "lines of {segment:?}");
     }
+    let behind = Seqno(lines.len() as u64);
     for range in adopted.dropped() {
-        learn(range.first, range.last);
+        // The number of a fragment that is damaged.
+        let is_fragment = !fragments.is_empty() && range.first == behind && range.last == behind;
+        if !is_fragment {
+            learn(range.first, range.last);
+        }
     }
     let first = known.iter().position(|known| *known).unwrap_or(0);
     let behind = known.iter().rposition(|known| *known).map_or(0, |last| last + 1);

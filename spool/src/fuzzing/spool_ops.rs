@@ -14,17 +14,21 @@ use super::object;
 use crate::adopt::{Adopted, Orphan};
 use crate::codec::Compression;
 use crate::format::meta::Meta;
-use crate::id::Seqno;
+use crate::id::{FragmentId, Seqno};
 use crate::loss::LossCause;
 use crate::quota::{SpoolLimits, WhenFull};
 use crate::seal::SealReason;
 use crate::segment::active::AppendError;
+use crate::segment::fragment::Fragment;
 use crate::segment::sealed::{DroppedRange, SealedSegment, SegmentKey};
 use crate::spool::{Spool, SpoolConfig, SpoolEvent};
 use crate::storage::faulty::{Fault, Faulty};
 
 /// Operations of one input; more only take longer.
 const OPS_MAX: usize = 64;
+/// From these numbers of records on an append means a fragment, or a line that completes one.
+const FRAGMENT: u8 = 240;
+const RESOLVE: u8 = 224;
 
 #[derive(Debug, Arbitrary)]
 struct Input {
@@ -40,14 +44,32 @@ struct Input {
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
 enum Op {
-    Append { records: u8, width: u8, end: bool },
-    Refuse { records: u8 },
-    PlatformDrops { records: u8 },
+    /// The highest numbers of records mean something else, so that older inputs stay what they were.
+    Append {
+        records: u8,
+        width: u8,
+        end: bool,
+    },
+    Refuse {
+        records: u8,
+    },
+    PlatformDrops {
+        records: u8,
+    },
     Seal,
-    AttemptBegun { nth: u8 },
-    AttemptFailed { nth: u8 },
-    Remove { nth: u8 },
-    FailNext { after_bytes: u16, stuck: bool },
+    AttemptBegun {
+        nth: u8,
+    },
+    AttemptFailed {
+        nth: u8,
+    },
+    Remove {
+        nth: u8,
+    },
+    FailNext {
+        after_bytes: u16,
+        stuck: bool,
+    },
     RollIntoMemory,
     Kill,
 }
@@ -92,6 +114,8 @@ struct Life {
     ended: bool,
     /// Totals by cause, as the living process must know them.
     lost: BTreeMap<LossCause, u64>,
+    /// The fragment that is pending.
+    pending: Option<Vec<u8>>,
     /// Numbers behind the last one that a refusal took whose write failed: the disk may know of them all the same.
     untold: u64,
 }
@@ -144,7 +168,9 @@ impl World {
 
     fn run(&mut self, op: Op) {
         match op {
-            Op::Append { records, width, end } => self.append(records % 8, width, end),
+            Op::Append { records: FRAGMENT.., width, end } => self.fragment(width, end),
+            Op::Append { records: RESOLVE.., width, end } => self.append(1, width, end, self.spool.pending_fragment()),
+            Op::Append { records, width, end } => self.append(records % 8, width, end, None),
             Op::Refuse { records } => self.refuse(u64::from(records)),
             Op::PlatformDrops { records } => {
                 let _ = self.spool.count_platform_drops(u64::from(records), 1);
@@ -176,24 +202,45 @@ impl World {
         }
         self.hear();
         assert_eq!(self.spool.next_seq().0, self.life.fates.len() as u64, "the next number after {op:?}");
+        assert_eq!(
+            self.spool.pending_fragment().is_some(),
+            self.life.pending.is_some(),
+            "what is pending after {op:?}"
+        );
         for (cause, records) in &self.life.lost {
             assert_eq!(self.spool.losses().of(*cause).records, *records, "{cause:?} after {op:?}");
         }
     }
 
-    fn append(&mut self, records: u8, width: u8, end: bool) {
+    fn append(&mut self, records: u8, width: u8, end: bool, resolves: Option<FragmentId>) {
         let first = self.life.fates.len() as u64;
         let lines: Vec<u8> = (0..u64::from(records)).flat_map(|n| line(self.life.number, first + n, width)).collect();
-        let meta = Meta { request_id: end.then(|| "a".into()), ..Meta::default() };
+        let meta = Meta { request_id: end.then(|| "a".into()), resolves, ..Meta::default() };
         match self.spool.append(&batch(&lines, u32::from(records), &meta, end), NOW_MS) {
             Ok(()) => {
                 self.life.fates.extend((0..records).map(|_| Fate::Kept { width }));
                 if records > 0 {
                     self.life.ended = end;
                 }
+                self.life.pending.take_if(|_| resolves.is_some());
             }
             Err(AppendError::Full(_)) => self.refuse(u64::from(records)),
             Err(AppendError::Write(_)) => {}
+            Err(AppendError::Stuck(_)) => self.kill(),
+            Err(error) => panic!("{error} cannot come from here"),
+        }
+    }
+
+    /// In the place of the one that is pending, or as if there were none.
+    fn fragment(&mut self, width: u8, replaces: bool) {
+        let pending = self.spool.pending_fragment();
+        let meta = Meta { resolves: pending.filter(|_| replaces), ..Meta::default() };
+        let bytes = line(self.life.number, u64::MAX, width);
+        let fragment = Fragment { bytes: &bytes, line_ms: None, body_bytes: 0, body_hash: 0, meta: &meta };
+        match self.spool.append_fragment(&fragment, NOW_MS) {
+            Ok(_) => self.life.pending = Some(bytes),
+            Err(AppendError::FragmentPending(other)) => assert_eq!((pending, replaces), (Some(other), false)),
+            Err(AppendError::Full(_) | AppendError::Write(_)) => {}
             Err(AppendError::Stuck(_)) => self.kill(),
             Err(error) => panic!("{error} cannot come from here"),
         }
@@ -294,7 +341,7 @@ impl World {
 
 impl Life {
     fn new(number: u64) -> Self {
-        Self { number, fates: Vec::new(), ended: false, lost: BTreeMap::new(), untold: 0 }
+        Self { number, fates: Vec::new(), ended: false, lost: BTreeMap::new(), pending: None, untold: 0 }
     }
 
     fn fates(&mut self, first: Seqno, last: Seqno) -> impl Iterator<Item = &mut Fate> {
@@ -363,9 +410,16 @@ impl Life {
         drained(adopted);
     }
 
-    /// An end that has given way is written anew, unless its loss was told of before: then no file knows of it.
+    /// An end that has given way is written anew, unless its loss was told of before: then no file knows of it. What is pending
+    /// has the number before it.
     fn end(&self, adopted: &Adopted) {
         let given = self.fates.len() as u64;
+        let shipped = adopted.end().and_then(|end| end.fragment.as_ref());
+        assert_eq!(shipped.map(|half| half.read().expect("memory does not fail")), self.pending, "what was pending");
+        if let Some(half) = shipped {
+            let end = adopted.end().map(|end| end.seq);
+            return assert_eq!((half.seq(), end), (Seqno(given), Some(Seqno(given + 1))), "its number");
+        }
         let is_lost = matches!(self.fates.last(), Some(Fate::Declared(_)));
         match adopted.end() {
             Some(end) => assert!(end.seq.0 == given && given > 0 && (!self.ended || is_lost), "{end:?} is not due"),

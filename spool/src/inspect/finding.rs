@@ -3,8 +3,9 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use super::{InspectedFile, InspectedSegment, Inspection, Liveness, SegmentState, What};
+use super::{InspectedFile, InspectedFragment, InspectedSegment, Inspection, Liveness, SegmentState, What};
 use crate::id::{SegmentId, Seqno, SpoolId};
+use crate::loss::LossCause;
 use crate::segment::sealed::DroppedRange;
 
 /// Something that is not as it should be.
@@ -39,6 +40,13 @@ pub enum Finding {
     },
     /// Records cannot be read any more.
     Damaged(DroppedRange),
+    /// What is pending cannot be read any more.
+    DamagedFragment {
+        /// The file.
+        segment: SegmentId,
+        /// Its length.
+        bytes: u64,
+    },
     /// No file tells of these numbers.
     Missing {
         /// The file behind them.
@@ -87,6 +95,9 @@ impl fmt::Display for Finding {
             Self::Damaged(range) => {
                 write!(f, "segment {}: numbers {}-{} are damaged", range.segment, range.first, range.last)
             }
+            Self::DamagedFragment { segment, bytes } => {
+                write!(f, "segment {segment}: the fragment of {bytes} bytes that is pending is damaged")
+            }
             Self::Missing { segment, first, last } => {
                 write!(f, "before segment {segment}: no file tells of the numbers {first}-{last}")
             }
@@ -122,7 +133,14 @@ pub(super) fn verify(spool: &Inspection) -> Vec<Finding> {
         }
         findings.extend(numbers.join(file));
     }
+    findings.extend(damaged_fragment(spool));
     findings
+}
+
+fn damaged_fragment(spool: &Inspection) -> Option<Finding> {
+    let InspectedFragment { fragment, loss } = spool.fragment()?;
+    let finding = Finding::DamagedFragment { segment: fragment.key().segment, bytes: fragment.bytes() };
+    (loss == Some(LossCause::Damage)).then_some(finding)
 }
 
 fn misplaced(spool: &Inspection, file: &InspectedFile, says: (SpoolId, SegmentId)) -> Option<Finding> {

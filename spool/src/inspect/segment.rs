@@ -1,6 +1,6 @@
 //! One file of a spool directory, looked at.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use crate::id::{SegmentId, Seqno, SpoolId};
 use crate::loss::{LossCause, Losses};
 use crate::seal::SealReason;
 use crate::segment::file::{Inode, SegmentFile};
+use crate::segment::fragment::FragmentTrace;
 use crate::segment::scan::{Hole, Scan, ScanError, scan};
 use crate::segment::sealed::{DroppedRange, ObjectChunks, SealedSegment};
 
@@ -90,6 +91,8 @@ pub struct InspectedSegment {
     pub objects: usize,
     /// How they are compressed.
     pub codec: Codec,
+    /// How their lines are written.
+    pub line_format: u8,
     /// Why it was sealed, if it was.
     pub reason: Option<SealReason>,
     /// Numbers that it has taken and does not hold: damage, or refused and not declared elsewhere yet.
@@ -100,12 +103,20 @@ pub struct InspectedSegment {
     pub losses: Option<Losses>,
     /// Whether its last record is the end of the stream, or the stream had ended before it.
     pub ended: bool,
+    /// What it tells of fragments.
+    pub(super) fragments: FragmentTrace,
 }
 
 impl InspectedFile {
     pub(super) fn look(segment: SegmentId, path: &Path, is_active: bool) -> io::Result<Self> {
-        let file: Arc<dyn SegmentFile> = Arc::new(ReadOnly(File::open(path)?));
+        let file: Arc<dyn SegmentFile> = Arc::new(ReadOnly::Open(File::open(path)?));
         let what = match look_inside(segment, &file, is_active) {
+            Ok(What::Segment(mut segment)) => {
+                if let Some(pending) = &mut segment.fragments.pending {
+                    *pending = pending.clone().in_file(Arc::new(ReadOnly::Named(path.to_owned())));
+                }
+                What::Segment(segment)
+            }
             Ok(what) => what,
             Err(ScanError::Header(HeaderError::UnknownVersion(version))) => What::UnknownVersion(version),
             Err(error) => What::Unreadable(error.to_string()),
@@ -137,7 +148,7 @@ impl InspectedFile {
         if self.segment().is_none() {
             return Ok(());
         }
-        let file: Arc<dyn SegmentFile> = Arc::new(ReadOnly(File::open(&self.path)?));
+        let file: Arc<dyn SegmentFile> = Arc::new(ReadOnly::Open(File::open(&self.path)?));
         let scan = match scan(&file) {
             Ok(scan) => scan,
             Err(ScanError::Io(error)) => return Err(error),
@@ -190,11 +201,13 @@ impl InspectedSegment {
             object_bytes: scan.runs.iter().map(|(facts, _)| facts.object_bytes).sum(),
             objects: scan.runs.len(),
             codec: scan.header.codec,
+            line_format: scan.header.line_format,
             reason: scan.closed,
             lost: scan.holes.iter().map(lost).collect(),
             torn_bytes: scan.torn_bytes,
             losses: scan.slot.map(|slot| slot.losses),
             ended: scan.ended || (scan.next_seq == scan.header.first_seq && scan.slot.is_some_and(|slot| slot.ended)),
+            fragments: scan.fragments.clone(),
         }
     }
 
@@ -206,24 +219,22 @@ impl InspectedSegment {
 
 /// A file that is only looked at.
 #[derive(Debug)]
-struct ReadOnly(File);
+enum ReadOnly {
+    Open(File),
+    /// It is opened when it is read.
+    Named(PathBuf),
+}
 
 impl SegmentFile for ReadOnly {
     fn write_all_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
         Err(io::ErrorKind::PermissionDenied.into())
     }
 
-    fn read_at(&self, mut buffer: &mut [u8], mut offset: u64) -> io::Result<usize> {
-        let length = buffer.len();
-        while !buffer.is_empty() {
-            match self.0.read_at(buffer, offset) {
-                Ok(0) => break,
-                Ok(read) => (buffer, offset) = (&mut buffer[read..], offset + read as u64),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        match self {
+            Self::Open(file) => read_at(file, buffer, offset),
+            Self::Named(path) => read_at(&File::open(path)?, buffer, offset),
         }
-        Ok(length - buffer.len())
     }
 
     fn truncate(&self, _length: u64) -> io::Result<()> {
@@ -231,12 +242,28 @@ impl SegmentFile for ReadOnly {
     }
 
     fn length(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        match self {
+            Self::Open(file) => Ok(file.metadata()?.len()),
+            Self::Named(path) => Ok(fs::metadata(path)?.len()),
+        }
     }
 
     fn inode(&self) -> io::Result<Option<Inode>> {
         Ok(None)
     }
+}
+
+fn read_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<usize> {
+    let length = buffer.len();
+    while !buffer.is_empty() {
+        match file.read_at(buffer, offset) {
+            Ok(0) => break,
+            Ok(read) => (buffer, offset) = (&mut buffer[read..], offset + read as u64),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(length - buffer.len())
 }
 
 /// The bytes of an object as a stream.

@@ -8,6 +8,7 @@ use crate::format::meta::Meta;
 use crate::quota::SpoolLimits;
 use crate::seal::SealReason;
 use crate::segment::active::Batch;
+use crate::segment::fragment::Fragment;
 use crate::segment::sealed::SegmentFacts;
 use crate::spool::{Identity, Spool, SpoolConfig};
 
@@ -210,4 +211,35 @@ fn spools_that_were_set_aside_are_shown_with_the_others() {
     assert!(spool.path.ends_with(Path::new("dropped").join(id().to_string())));
     assert_eq!((spool.next_seq(), spool.verify()), (Seqno(9), Vec::new()));
     assert!(spool.files.iter().all(|file| file.segment().is_none_or(|segment| segment.records == 0)));
+}
+
+#[test]
+fn what_is_pending_is_seen_with_the_number_that_an_adopter_would_give_it() {
+    let root = tempfile::tempdir().expect("tempdir");
+    let mut spool = create(root.path(), Codec::Zstd);
+    append(&mut spool, "a\nb\n", true);
+    assert!(only(root.path()).fragment().is_none());
+    let meta = Meta { request_id: Some("r".into()), ..Meta::default() };
+    let fragment = Fragment { bytes: b"half", line_ms: None, body_bytes: 1, body_hash: 1, meta: &meta };
+    let id = spool.append_fragment(&fragment, NOW).expect("appended");
+    for sealed in [false, true] {
+        let seen = only(root.path());
+        let pending = seen.fragment().expect("it is pending");
+        let (key, half) = (pending.fragment.key(), pending.fragment.read().expect("read"));
+        assert_eq!((key.segment.0, key.first, half), (u64::from(sealed), Seqno(2), b"half".to_vec()));
+        assert_eq!((pending.fragment.request_id(), pending.loss), (Some("r"), None));
+        assert!(!seen.is_ended(), "it came behind the end");
+        assert_eq!((lines(&seen), seen.verify()), ("a\nb\n".to_owned(), vec![]), "it is no line");
+        assert_eq!(spool.seal(SealReason::Size, NOW).expect("sealed"), !sealed);
+    }
+    // The original serves.
+    let path = segment_path(root.path(), 1);
+    let mut bytes = fs::read(&path).expect("read");
+    *bytes.last_mut().expect("not empty") ^= 1;
+    fs::write(&path, &bytes).expect("written");
+    assert_eq!(only(root.path()).verify(), []);
+    fs::remove_file(segment_path(root.path(), 0)).expect("removed");
+    let damaged = Finding::DamagedFragment { segment: SegmentId(1), bytes: 4 };
+    assert_eq!(only(root.path()).verify(), [damaged]);
+    assert_eq!(only(root.path()).fragment().map(|pending| pending.fragment.id()), Some(id));
 }

@@ -1,9 +1,12 @@
 //! The segment that is being appended to. Nothing else ever writes a segment file.
 
+mod fragments;
+
 use std::io;
 use std::sync::Arc;
 
 use super::file::SegmentFile;
+use super::fragment::StoredFragment;
 use super::sealed::{Extent, Mark, SegmentFacts};
 use crate::codec::{CodecError, Encoder, FrameEnd};
 use crate::format::checksum::{ObjectDigest, Salt};
@@ -11,13 +14,19 @@ use crate::format::entry::{ENTRY_HEADER_BYTES, EntryFlags, EntryHeader, EntryKin
 use crate::format::meta::{InForce, Meta};
 use crate::format::segment_header::{ENTRIES_AT, SegmentHeader};
 use crate::format::state_slot::{StateSlot, UndeclaredRange};
-use crate::id::Seqno;
+use crate::id::{FragmentId, Seqno};
 use crate::loss::LossCause;
 use crate::seal::SealReason;
 
 /// How far the time of a batch's first line may be from the clock before the clock is taken instead: a line with a wrong
 /// clock must not choose the partition.
 const LINE_TIME_TOLERANCE_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// The time that stands in an entry: that of its first line, unless it has none or is more than 24 h from the clock.
+fn entry_time(line_ms: Option<i64>, now_ms: i64) -> i64 {
+    let is_near = |line_ms: &i64| line_ms.abs_diff(now_ms) <= LINE_TIME_TOLERANCE_MS.unsigned_abs();
+    line_ms.filter(is_near).unwrap_or(now_ms)
+}
 
 /// One batch: the lines of one body.
 #[derive(Debug, Clone, Copy)]
@@ -41,9 +50,7 @@ pub struct Batch<'a> {
 impl Batch<'_> {
     /// The time that stands in the entry: that of the first line, unless it has none or is more than 24 h from the clock.
     pub fn time_ms(&self, now_ms: i64) -> i64 {
-        self.first_line_ms
-            .filter(|line_ms| line_ms.abs_diff(now_ms) <= LINE_TIME_TOLERANCE_MS.unsigned_abs())
-            .unwrap_or(now_ms)
+        entry_time(self.first_line_ms, now_ms)
     }
 }
 
@@ -51,9 +58,13 @@ impl Batch<'_> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppendError {
-    /// The batch is larger than an entry can be. Appending it again cannot work.
-    #[error("a batch of {0} bytes is larger than an entry can be ({PAYLOAD_BYTES_MAX} bytes)")]
+    /// It is larger than an entry can be, or a fragment may be. Appending it again cannot work.
+    #[error("{0} bytes are more than an entry can hold")]
     TooLarge(usize),
+    /// Another fragment is pending, and this one does not say that it takes its place. Lines have to complete that one
+    /// first; or else the spool be rolled, which hands it to an adopter.
+    #[error("fragment {0} is pending, and would be lost")]
+    FragmentPending(FragmentId),
     /// The write failed; the file was cut back to its last good end, and the next append begins a new frame.
     #[error("could not write to the spool: {0}")]
     Write(#[source] io::Error),
@@ -83,6 +94,8 @@ pub(crate) struct ActiveSegment {
     open_frame: Option<FrameEnd>,
     frame_ends: Vec<(u64, FrameEnd)>,
     in_force: InForce,
+    /// The fragment that is pending.
+    pending: Option<StoredFragment>,
 }
 
 /// A segment file and its state slots.
@@ -182,6 +195,7 @@ impl ActiveSegment {
             open_frame: None,
             frame_ends: Vec::new(),
             in_force: InForce::default(),
+            pending: None,
         })
     }
 
@@ -296,16 +310,11 @@ impl ActiveSegment {
             payload_crc: 0,
         };
         let at = self.end;
-        let payload_at = match self.write_entry(header, scratch) {
-            Ok(payload_at) => payload_at,
-            Err(error) => {
-                // What was not written is part of the context's history.
-                encoder.abandon_frame();
-                return Err(error);
-            }
-        };
-        self.account(at, &header, &scratch[payload_at..], encoder, now_ms);
+        // What was not written is part of the context's history.
+        let header = self.write_entry(header, scratch).inspect_err(|_| encoder.abandon_frame())?;
+        self.account(at, &header, &scratch[header.payload_offset()..], encoder, now_ms);
         self.in_force.note(batch.meta);
+        self.pending.take_if(|pending| batch.meta.resolves == Some(pending.id));
         Ok(())
     }
 
@@ -335,12 +344,12 @@ impl ActiveSegment {
         let _ = self.write_entry(header, scratch);
     }
 
-    /// Completes the header in front of meta and payload and writes all three. Returns where the payload begins.
-    fn write_entry(&mut self, mut header: EntryHeader, entry: &mut [u8]) -> Result<usize, AppendError> {
+    /// Completes the header in front of meta and payload, writes all three, and returns it.
+    fn write_entry(&mut self, mut header: EntryHeader, entry: &mut [u8]) -> Result<EntryHeader, AppendError> {
         if self.stuck {
             return Err(AppendError::Stuck(io::Error::other("an earlier write could not be undone")));
         }
-        let payload_at = ENTRY_HEADER_BYTES + usize::from(header.meta_bytes);
+        let payload_at = header.payload_offset();
         let payload_bytes = entry.len() - payload_at;
         header.payload_bytes = u32::try_from(payload_bytes)
             .ok()
@@ -353,7 +362,7 @@ impl ActiveSegment {
             return Err(self.cut_back(error));
         }
         self.end += entry.len() as u64;
-        Ok(payload_at)
+        Ok(header)
     }
 
     fn cut_back(&mut self, error: io::Error) -> AppendError {

@@ -2,6 +2,7 @@
 
 pub(crate) mod active;
 pub(crate) mod file;
+pub(crate) mod fragment;
 pub(crate) mod scan;
 pub(crate) mod sealed;
 pub(crate) mod walk;

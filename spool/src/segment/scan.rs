@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::file::SegmentFile;
+use super::fragment::{FragmentTrace, StoredFragment};
 use super::sealed::{Extent, Mark, SegmentFacts};
 use super::walk::{Step, Walker};
 use crate::codec::{FrameEnd, FrameTracker};
@@ -48,6 +49,8 @@ pub(crate) struct Scan {
     pub torn_bytes: u64,
     /// Bytes that were stepped over: no entries, or entries that cannot be decoded any more.
     pub skipped_bytes: u64,
+    /// What it tells of fragments.
+    pub fragments: FragmentTrace,
 }
 
 impl Scan {
@@ -63,6 +66,7 @@ impl Scan {
             closed: None,
             torn_bytes: 0,
             skipped_bytes: 0,
+            fragments: FragmentTrace::delivered(),
         }
     }
 }
@@ -117,6 +121,7 @@ pub(crate) fn scan(file: &Arc<dyn SegmentFile>) -> Result<Scan, ScanError> {
             }
         }
     };
+    scanner.fragments.pending.as_mut().map_or(Ok(()), StoredFragment::verify)?;
     Ok(scanner.finish(slot, torn_bytes))
 }
 
@@ -131,6 +136,7 @@ struct Scanner<'a> {
     in_frame: bool,
     closed: Option<Meta>,
     skipped_bytes: u64,
+    fragments: FragmentTrace,
 }
 
 struct Run {
@@ -159,6 +165,7 @@ impl<'a> Scanner<'a> {
             in_frame: false,
             closed: None,
             skipped_bytes: 0,
+            fragments: FragmentTrace::default(),
         }
     }
 
@@ -173,6 +180,7 @@ impl<'a> Scanner<'a> {
             self.cut(at);
             self.lose(header.first_seq, 0, LossCause::Damage);
         }
+        self.fragment(at, header, &meta);
         match header.kind {
             EntryKind::Data if header.count == 0 && header.payload_bytes == 0 => {}
             EntryKind::Data => self.data(walker, at, header)?,
@@ -180,6 +188,18 @@ impl<'a> Scanner<'a> {
             EntryKind::Close => self.closed = Some(meta),
         }
         Ok(())
+    }
+
+    fn fragment(&mut self, at: u64, header: &EntryHeader, meta: &Meta) {
+        if at == ENTRIES_AT {
+            self.fragments.begins();
+        }
+        meta.resolves.iter().for_each(|id| self.fragments.ended(*id));
+        if header.kind == EntryKind::Fragment
+            && let Some(stored) = StoredFragment::of(self.file, self.header.salt, at, header, meta)
+        {
+            self.fragments.pending = Some(stored);
+        }
     }
 
     fn data(&mut self, walker: &mut Walker, at: u64, header: &EntryHeader) -> io::Result<()> {
@@ -259,6 +279,7 @@ impl<'a> Scanner<'a> {
             closed,
             torn_bytes,
             skipped_bytes: self.skipped_bytes,
+            fragments: self.fragments,
         }
     }
 }

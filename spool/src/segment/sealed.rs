@@ -262,7 +262,8 @@ fn put(partial: &mut BytesMut, ready: &mut VecDeque<Bytes>, mut bytes: &[u8]) {
     }
 }
 
-fn cause_of(error: &io::Error) -> Option<LossCause> {
+/// What became of bytes that cannot be read; `None` if nothing is known of them: the process may be short of descriptors.
+pub(crate) fn cause_of(error: &io::Error) -> Option<LossCause> {
     match error.kind() {
         io::ErrorKind::NotFound => Some(LossCause::Vanished),
         io::ErrorKind::InvalidData => Some(LossCause::Damage),

@@ -11,6 +11,7 @@ use crate::format::meta::Meta;
 
 /// What stands at a place of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all steps are entries, and there is one at a time")]
 pub(crate) enum Step {
     /// An entry whose header and meta are intact, and which lies in the file whole.
     Entry { at: u64, header: EntryHeader, meta: Meta },
@@ -56,7 +57,7 @@ impl Walker {
 
     /// Where the payload of an entry lies.
     pub(crate) fn payload_at(at: u64, header: &EntryHeader) -> u64 {
-        at + ENTRY_HEADER_BYTES as u64 + u64::from(header.meta_bytes)
+        at + header.payload_offset() as u64
     }
 
     /// Hands the payload of an entry to `take`, piece by piece, and tells whether it matches its checksum.

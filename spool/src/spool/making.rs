@@ -49,7 +49,7 @@ pub(super) fn first_segment(
     ActiveSegment::create(file, header(config, identity, SegmentId(0), Seqno(0), now_ms), first_slot())
 }
 
-/// Makes the segment that follows the active one, with the totals that are known so far.
+/// Makes the segment that follows the active one, with the totals that are known so far and what is pending.
 pub(super) fn next_segment(
     config: &SpoolConfig,
     identity: Identity,
@@ -62,7 +62,9 @@ pub(super) fn next_segment(
     let ended = active.totals().ended && active.slot().undeclared.is_none();
     let slot = StateSlot { next_seq: first, undeclared: None, ended, ..*active.slot() };
     let file = storage.create_segment(segment)?;
-    ActiveSegment::create(file, header(config, identity, segment, first, now_ms), slot).inspect_err(|_| {
+    let made = ActiveSegment::create(file, header(config, identity, segment, first, now_ms), slot);
+    let made = made.and_then(|mut next| next.carry_on(active).map(|()| next));
+    made.inspect_err(|_| {
         // Otherwise the next attempt would find the name taken.
         let _ = storage.remove_segment(segment);
     })

@@ -62,6 +62,13 @@ impl Spool {
         segments_fit && limits.has_room(self.disk_bytes(), needed, self.space.space)
     }
 
+    /// Room that is kept for the copy of what is pending, with which the next segment begins: else a seal would take more than
+    /// there may be.
+    pub(super) fn reserved_bytes(&self) -> u64 {
+        let pending = self.active.pending().filter(|pending| pending.loss.is_none());
+        pending.map_or(0, |pending| u64::from(pending.bytes))
+    }
+
     /// Gives up the oldest segment that may give way. If there is none, the spool is full; a disk that refuses even that is
     /// a disk that fails.
     pub(super) fn give_way_or(&mut self, full: io::Error, now_ms: i64) -> Result<(), AppendError> {

@@ -6,6 +6,7 @@ use crate::adopt::{Adopted, find_orphans};
 use crate::format::checksum::Salt;
 use crate::format::meta::Meta;
 use crate::quota::WhenFull;
+use crate::segment::active::{AppendError, Batch};
 use crate::storage::disk::SpoolDir;
 use crate::storage::faulty::{Fault, Faulty};
 use crate::storage::memory::Memory;
@@ -264,7 +265,7 @@ fn an_entry_that_was_not_written_has_told_nothing() {
     append("second", &"x".repeat(3_000)).expect_err("does not fit");
     append("second", "b\n").expect("fits");
     let orphan = Orphan::handed_over(identity(1).id, None, memory.files());
-    assert_eq!(orphan.last_request_id(u64::MAX).as_deref(), Some("second"));
+    assert_eq!(orphan.tail(u64::MAX).request_id.as_deref(), Some("second"));
 }
 
 #[test]

@@ -13,8 +13,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use spool::{
-    Adopted, AppendError, Batch, Codec, Compression, DroppedRange, Identity, Labeler, LossCause, Meta, SealedSegment,
-    SegmentFacts, SegmentKey, Seqno, Spool, SpoolConfig, SpoolEvent, SpoolId, SpoolLimits, find_orphans,
+    Adopted, AppendError, Batch, Codec, Compression, DroppedRange, Fragment, FragmentId, Identity, Labeler, LossCause,
+    Meta, SealedSegment, SegmentFacts, SegmentKey, Seqno, Spool, SpoolConfig, SpoolEvent, SpoolId, SpoolLimits,
+    StreamEnd, find_orphans,
 };
 
 pub const NOW: i64 = 1_790_000_000_000;
@@ -49,12 +50,46 @@ pub fn line(spool: SpoolId, seq: u64) -> String {
 
 /// Appends the next lines of a spool.
 pub fn append(spool: &mut Spool, records: u32, end: bool, now_ms: i64) -> Result<(), AppendError> {
+    append_resolving(spool, records, end, None, now_ms)
+}
+
+/// Appends lines that complete a fragment.
+pub fn append_resolving(
+    spool: &mut Spool,
+    records: u32,
+    end: bool,
+    resolves: Option<FragmentId>,
+    now_ms: i64,
+) -> Result<(), AppendError> {
     let (id, first) = (spool.id(), spool.next_seq().0);
     let lines: String = (first..first + u64::from(records)).map(|seq| line(id, seq)).collect();
-    let meta = Meta { request_id: Some("request".into()), ..Meta::default() };
+    let meta = Meta { request_id: Some("request".into()), resolves, ..Meta::default() };
     let lines = lines.as_bytes();
     let batch = Batch { lines, records, first_line_ms: None, body_bytes: 1, body_hash: 1, meta: &meta, end };
     spool.append(&batch, now_ms)
+}
+
+/// The n-th half of a record in a spool: 100 to 9,000 bytes.
+pub fn half(spool: SpoolId, n: u64) -> Vec<u8> {
+    let mut rng = fastrand::Rng::with_seed(n);
+    let noise: String = (0..rng.usize(1..500)).map(|_| format!("{:016x} ", rng.u64(..))).collect();
+    format!("{spool} half {n} {noise}").into_bytes()
+}
+
+/// Appends the n-th half, in the place of the one that is pending.
+pub fn append_half(spool: &mut Spool, n: u64, now_ms: i64) -> Result<(), AppendError> {
+    let meta = Meta { resolves: spool.pending_fragment(), ..Meta::default() };
+    let bytes = half(spool.id(), n);
+    let fragment = Fragment { bytes: &bytes, line_ms: None, body_bytes: 1, body_hash: 1, meta: &meta };
+    spool.append_fragment(&fragment, now_ms).map(drop)
+}
+
+/// Which half an end ships, if any.
+pub fn shipped_half(end: &StreamEnd) -> Option<u64> {
+    let bytes = end.fragment.as_ref()?.read().expect("it can be read");
+    let n = std::str::from_utf8(&bytes).ok()?.split(' ').nth(2)?.parse().ok()?;
+    assert!(half(end.spool, n) == bytes, "{}: other bytes than were stored", end.spool);
+    Some(n)
 }
 
 /// The bytes of an object.
@@ -114,6 +149,20 @@ struct Book {
     declared: BTreeMap<u64, (LossCause, bool)>,
     /// The number that the end took, or the one behind a last line that was the end.
     end: Option<u64>,
+    halves: Halves,
+}
+
+/// Halves of records.
+#[derive(Debug, Default)]
+struct Halves {
+    /// The last one that was appended, whether or not that was acknowledged.
+    tried: Option<u64>,
+    /// The last one that was acknowledged.
+    acknowledged: Option<u64>,
+    /// The number of a line that was to complete it, whether or not that was acknowledged.
+    completing: Option<u64>,
+    /// By the end: its number, and which.
+    shipped: Option<(u64, u64)>,
 }
 
 /// Runs of numbers, for people.
@@ -128,6 +177,22 @@ impl std::fmt::Display for Book {
             self.acknowledged.len(),
             self.end
         )
+    }
+}
+
+impl Halves {
+    /// What was acknowledged is completed by a line, or shipped by the end: once.
+    #[track_caller]
+    fn check(&self, spool: SpoolId, is_line: impl Fn(u64) -> bool, acknowledged: &BTreeSet<u64>) {
+        let is_completed = self.completing.is_some_and(is_line);
+        if let Some((seq, n)) = self.shipped {
+            assert!(!is_completed, "{spool}: {n} was completed, and is shipped as {seq}: {self:?}");
+            assert!(self.acknowledged == Some(n) || self.tried == Some(n), "{spool}: {n} is shipped: {self:?}");
+            let is_told = |number| acknowledged.contains(&number);
+            assert!(!self.completing.is_some_and(is_told), "{spool}: {n} was acknowledged as completed: {self:?}");
+        }
+        let has_come = self.shipped.is_some() || is_completed;
+        assert!(has_come || self.acknowledged.is_none(), "{spool}: a half is lost silently: {self:?}");
     }
 }
 
@@ -175,6 +240,32 @@ impl Ledger {
 
     pub fn end(&mut self, spool: SpoolId, seq: Seqno) {
         self.spools.entry(spool).or_default().end = Some(seq.0);
+    }
+
+    /// A half is being appended.
+    pub fn half_tried(&mut self, spool: SpoolId, n: u64) {
+        let halves = &mut self.spools.entry(spool).or_default().halves;
+        if halves.completing.is_some() {
+            // By a line that was acknowledged: it is held against that.
+            *halves = Halves::default();
+        }
+        halves.tried = Some(n);
+    }
+
+    pub fn half_acknowledged(&mut self, spool: SpoolId, n: u64) {
+        let halves = &mut self.spools.entry(spool).or_default().halves;
+        (halves.acknowledged, halves.completing) = (Some(n), None);
+    }
+
+    /// A line with this number is being appended that completes what is pending, or could not be: then nothing is.
+    pub fn completing(&mut self, spool: SpoolId, seq: Option<u64>) {
+        self.spools.entry(spool).or_default().halves.completing = seq;
+    }
+
+    pub fn ship_half(&mut self, spool: SpoolId, seq: u64, n: u64) {
+        let halves = &mut self.spools.entry(spool).or_default().halves;
+        assert!(halves.shipped.is_none_or(|shipped| shipped == (seq, n)), "{spool}: shipped as {:?}", halves.shipped);
+        halves.shipped = Some((seq, n));
     }
 
     /// Delivers what a living spool says, in order. What can no longer be read is declared, and the declaration is delivered.
@@ -231,6 +322,9 @@ impl Ledger {
         }
         assert!(adopted.is_drained());
         if let Some(end) = adopted.end() {
+            if let Some(n) = shipped_half(end) {
+                self.ship_half(end.spool, end.seq.0 - 1, n);
+            }
             self.end(end.spool, end.seq);
         }
         self.removed(adopted.finish());
@@ -260,16 +354,20 @@ impl Ledger {
     #[track_caller]
     pub fn check(&self, causes: &[LossCause]) {
         for (spool, book) in &self.spools {
-            let known = |seq: u64| book.delivered.contains_key(&seq) || book.declared.contains_key(&seq);
+            let is_line = |seq: u64| book.delivered.contains_key(&seq) || book.declared.contains_key(&seq);
+            book.halves.check(*spool, is_line, &book.acknowledged);
+            let shipped = book.halves.shipped.map(|(seq, _)| seq);
+            let known = |seq: u64| is_line(seq) || shipped == Some(seq);
             for seq in &book.acknowledged {
-                assert!(known(*seq), "{spool}: acknowledged number {seq} is lost silently; {book}");
+                assert!(is_line(*seq), "{spool}: acknowledged number {seq} is lost silently; {book}");
             }
             for (seq, (cause, maybe_delivered)) in &book.declared {
                 assert!(causes.contains(cause), "{spool}: number {seq} is declared lost by {cause:?}");
                 let twice = book.delivered.contains_key(seq) && !maybe_delivered;
                 assert!(!twice, "{spool}: number {seq} is delivered and declared lost");
             }
-            let last = book.delivered.keys().chain(book.declared.keys()).max().map_or(0, |last| last + 1);
+            let last = book.delivered.keys().chain(book.declared.keys()).chain(shipped.as_ref()).max();
+            let last = last.map_or(0, |last| last + 1);
             for seq in 0..last {
                 assert!(known(seq), "{spool}: nobody tells of number {seq}; {book}");
             }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use spool::{AppendError, Orphan, SealReason, Spool, SpoolLimits};
 
-use super::{Ledger, NOW, append, identity, labeler};
+use super::{Ledger, NOW, append, append_half, append_resolving, identity, labeler};
 
 pub struct Writer {
     pub spool: Spool,
@@ -19,6 +19,7 @@ pub struct Writer {
     pub fled: u32,
     root: PathBuf,
     lives: u32,
+    halves: u64,
     orphans: Vec<Orphan>,
 }
 
@@ -37,6 +38,7 @@ impl Writer {
             fled,
             root: root.into(),
             lives: 1,
+            halves: 0,
             orphans: Vec::new(),
         }
     }
@@ -57,6 +59,37 @@ impl Writer {
         }
         self.refuse(records);
         false
+    }
+
+    /// Acknowledges the next half of a record, in the place of the one that is pending; or has it refused.
+    pub fn half(&mut self) {
+        self.halves += 1;
+        for _ in 0..3 {
+            let id = self.spool.id();
+            self.ledger.half_tried(id, self.halves);
+            match append_half(&mut self.spool, self.halves, self.now_ms) {
+                Ok(()) => return self.ledger.half_acknowledged(id, self.halves),
+                Err(AppendError::Full(_)) => return,
+                Err(_) => self.roll(),
+            }
+        }
+    }
+
+    /// Acknowledges one record, stored or not, which completes what is pending. What is not stored completes nothing.
+    pub fn complete(&mut self) {
+        for _ in 0..3 {
+            let (id, first, pending) = (self.spool.id(), self.spool.next_seq().0, self.spool.pending_fragment());
+            self.ledger.completing(id, pending.map(|_| first));
+            match append_resolving(&mut self.spool, 1, false, pending, self.now_ms) {
+                Ok(()) => return self.ledger.acknowledge(id, first, 1),
+                Err(AppendError::Full(_)) => {
+                    self.ledger.completing(id, None);
+                    break;
+                }
+                Err(_) => self.roll(),
+            }
+        }
+        self.refuse(1);
     }
 
     fn refuse(&mut self, records: u32) {

@@ -18,6 +18,8 @@ pub struct Bucket {
 struct Delivered {
     objects: BTreeMap<String, (SegmentFacts, Vec<u8>)>,
     ranges: BTreeMap<(u64, u64, LossCause), DroppedRange>,
+    /// By the numbers that adopters gave them.
+    fragments: BTreeMap<u64, Vec<u8>>,
     end: Option<StreamEnd>,
 }
 
@@ -52,9 +54,18 @@ impl Bucket {
         self.lives.entry(range.spool).or_default().ranges.insert(key, *range);
     }
 
+    /// Takes an end, with the fragment that it ships.
     pub fn end(&mut self, end: &StreamEnd) {
-        let known = &mut self.lives.entry(end.spool).or_default().end;
-        *known = (*known).filter(|known| known.seq > end.seq).or(Some(*end));
+        let delivered = self.lives.entry(end.spool).or_default();
+        if let Some(fragment) = &end.fragment {
+            assert_eq!(fragment.seq().0 + 1, end.seq.0, "its line stands before the end");
+            let bytes = fragment.read().unwrap();
+            let known = delivered.fragments.entry(fragment.seq().0).or_insert_with(|| bytes.clone());
+            assert!(*known == bytes, "other bytes under the same number {}", fragment.seq());
+        }
+        if delivered.end.as_ref().is_none_or(|known| known.seq <= end.seq) {
+            delivered.end = Some(end.clone());
+        }
     }
 
     /// Everything that was told of the life is true, and everything was told that had to be.
@@ -65,7 +76,9 @@ impl Bucket {
         for (seq, (fate, told)) in life.fates.iter().zip(&told).enumerate() {
             check_number(life, seq, fate, told);
         }
-        if life.memory != Memory::Gone && life.untold.is_empty() && !life.fates.is_empty() {
+        delivered.check_fragment(life);
+        let has_anything = !life.fates.is_empty() || life.pending.is_some();
+        if life.memory != Memory::Gone && life.untold.is_empty() && has_anything {
             delivered.check_end(life, &told);
         }
     }
@@ -100,7 +113,10 @@ impl Bucket {
             let DroppedRange { first, last, cause, raw_bytes, .. } = range;
             words.insert((first.0, 1), format!("dropped {first}-{last} {} {raw_bytes} bytes", cause.name()));
         }
-        if let Some(end) = delivered.end {
+        for (seq, bytes) in &delivered.fragments {
+            words.insert((*seq, 0), format!("fragment {seq} {} bytes", bytes.len()));
+        }
+        if let Some(end) = &delivered.end {
             let losses: Vec<_> =
                 end.losses.iter().map(|(cause, loss)| format!("{} {}", cause.name(), loss.records)).collect();
             words.insert((end.seq.0, 2), format!("end {} [{}]", end.seq, losses.join(", ")));
@@ -120,7 +136,9 @@ impl Delivered {
                 told.delivered += 1;
             }
         }
-        for range in self.ranges.values() {
+        // What is lost of a fragment has a number that an adopter gave.
+        let is_own = |range: &&DroppedRange| range.first.0 < life.next() || !life.may_have_pending();
+        for range in self.ranges.values().filter(is_own) {
             assert!(range.last.0 < life.next(), "{range:?} was never numbered; {} is next", life.next());
             for told in &mut told[span(range.first.0, range.last.0)] {
                 told.declared.push(range.cause);
@@ -130,15 +148,51 @@ impl Delivered {
         told
     }
 
+    /// Losses of a fragment.
+    fn lost_fragments(&self, life: &Life) -> impl Iterator<Item = &DroppedRange> {
+        let next = life.next();
+        self.ranges.values().filter(move |range| range.first.0 >= next)
+    }
+
+    /// What was pending is shipped as the last line before the end, or declared; what was completed is not shipped.
+    fn check_fragment(&self, life: &Life) {
+        let (id, next) = (life.id, life.next());
+        for (seq, bytes) in &self.fragments {
+            assert!(life.fragments.contains(bytes), "{id}: {seq} was never a fragment");
+        }
+        if life.memory == Memory::Gone {
+            return;
+        }
+        let shipped: Vec<_> = self.fragments.iter().collect();
+        let lost: Vec<_> = self.lost_fragments(life).collect();
+        assert!(shipped.iter().all(|(seq, _)| **seq == next) && lost.iter().all(|lost| lost.first.0 == next), "{id}");
+        let is_maybe = lost.iter().any(|lost| lost.maybe_delivered);
+        match (&life.pending, life.memory) {
+            (_, _) if life.fragment_is_untold => {}
+            (None, Memory::Whole) => assert_eq!((shipped.len(), lost.len()), (0, 0), "{id}: nothing was pending"),
+            (Some(_), Memory::Whole) if is_maybe => assert!(shipped.len() <= 1 && lost.len() == 1, "{id}"),
+            (Some(_), Memory::Whole) => assert_eq!((shipped.len(), lost.len()), (1, 0), "{id}: it was pending"),
+            (Some(_), _) => assert!(shipped.len() + lost.len() > 0, "{id}: it was lost without a word"),
+            (None, _) => {}
+        }
+        let is_newest = |(_, bytes): &(&u64, &Vec<u8>)| life.pending.as_ref().is_none_or(|pending| pending == *bytes);
+        assert!(life.memory != Memory::Whole || shipped.iter().all(is_newest), "{id}: another one was shipped");
+    }
+
     /// The stream has an end behind its last number, and its totals are the sums of what was declared.
     fn check_end(&self, life: &Life, told: &[Told]) {
         let ended_in_order =
             self.objects.values().any(|(facts, _)| facts.mark == Mark::End && facts.last.0 + 1 == life.next());
-        let Some(end) = self.end.filter(|end| end.seq.0 == life.next()) else {
-            assert!(ended_in_order, "no end behind {}: {:?}", life.next(), self.end);
+        let has_number = !self.fragments.is_empty() || self.lost_fragments(life).next().is_some();
+        let expected = life.next() + u64::from(has_number);
+        let Some(end) = self.end.as_ref().filter(|end| end.seq.0 == expected) else {
+            assert!(ended_in_order && !has_number, "no end behind {expected}: {:?}", self.end);
             return;
         };
-        let (totals, declared) = (totals(&end.losses), declared(told));
+        let (totals, mut declared) = (totals(&end.losses), declared(told));
+        for lost in self.lost_fragments(life) {
+            *declared.entry(lost.cause).or_default() += 1;
+        }
         if life.memory == Memory::Whole {
             assert_eq!(totals, declared, "the totals of the end of {}", life.id);
         }

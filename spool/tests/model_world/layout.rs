@@ -7,9 +7,15 @@ pub const ENTRIES_AT: usize = 512;
 const ENTRY_HEADER_BYTES: usize = 56;
 const ENTRY_MAGIC: [u8; 4] = [0xf5, b'L', b'S', b'E'];
 
+/// The kind of an entry that holds no line yet.
+pub const FRAGMENT: u8 = 2;
+
 /// An entry of an intact file.
 #[derive(Debug, Clone)]
 pub struct EntryPlace {
+    pub kind: u8,
+    /// It ends a fragment.
+    pub resolves: bool,
     /// Header and meta.
     pub head: Range<usize>,
     pub payload: Range<usize>,
@@ -42,6 +48,8 @@ pub fn entries(file: &[u8]) -> Vec<EntryPlace> {
         let payload_at = at + ENTRY_HEADER_BYTES + usize::from(u16_at(file, at + 6));
         let end = payload_at + usize::try_from(u32_at(file, at + 8)).unwrap();
         entries.push(EntryPlace {
+            kind: file[at + 4],
+            resolves: file[at + 5] & 8 != 0,
             head: at..payload_at,
             payload: payload_at..end,
             first_seq: u64_at(file, at + 24),
@@ -75,4 +83,10 @@ pub fn is_told(file: &[u8], is_newest: bool, at: usize) -> bool {
     let last = entries.iter().rposition(|entry| entry.records > 0);
     let in_head = |entry: &EntryPlace| entry.head.contains(&at);
     at >= ENTRIES_AT && !entries[last.unwrap_or(0)..].iter().any(in_head)
+}
+
+/// Whether it is still known which fragment was pending when a byte of the newest file is damaged: the head of each stands
+/// once, and so does the head of what ended it.
+pub fn fragment_is_told(file: &[u8], at: usize) -> bool {
+    !entries(file).iter().any(|entry| (entry.kind == FRAGMENT || entry.resolves) && entry.head.contains(&at))
 }

@@ -36,11 +36,36 @@ pub struct Life {
     pub memory: Memory,
     /// Numbers that nothing tells of any more: what is told of them must be true.
     pub untold: BTreeSet<u64>,
+    /// The fragment that is pending.
+    pub pending: Option<Vec<u8>>,
+    /// All fragments that ever were.
+    pub fragments: BTreeSet<Vec<u8>>,
+    /// Nothing tells any more whether one is pending, and which.
+    pub fragment_is_untold: bool,
 }
 
 impl Life {
     pub fn new(id: SpoolId) -> Self {
-        Self { id, fates: Vec::new(), memory: Memory::Whole, untold: BTreeSet::new() }
+        Self {
+            id,
+            fates: Vec::new(),
+            memory: Memory::Whole,
+            untold: BTreeSet::new(),
+            pending: None,
+            fragments: BTreeSet::new(),
+            fragment_is_untold: false,
+        }
+    }
+
+    /// A fragment was acknowledged, in the place of the one before.
+    pub fn pend(&mut self, bytes: Vec<u8>) {
+        self.fragments.insert(bytes.clone());
+        self.pending = Some(bytes);
+    }
+
+    /// Whether an adopter may have given a number to a fragment: to one that is pending, or seems to be.
+    pub fn may_have_pending(&self) -> bool {
+        self.pending.is_some() || (self.memory != Memory::Whole && !self.fragments.is_empty())
     }
 
     pub fn next(&self) -> u64 {
@@ -90,6 +115,16 @@ impl Life {
         spool.append(&super::batch(&lines, records, &meta), super::NOW_MS).unwrap();
         self.keep(records, nonce);
     }
+}
+
+/// Bytes that are no line yet: different for every `n`. Some hold what looks like the header of an entry.
+pub fn half(spool: SpoolId, n: u64) -> Vec<u8> {
+    let mut rng = fastrand::Rng::with_seed(n);
+    let mut bytes = format!("half {n} of {spool} ").into_bytes();
+    let length = if n.is_multiple_of(4) { rng.usize(0..9_000) } else { rng.usize(0..300) };
+    bytes.extend((0..length).map(|_| rng.u8(..)));
+    bytes.extend_from_slice(&super::layout::forged_header(n));
+    bytes
 }
 
 /// A line: always the same for the same arguments, and different from every other one. Some are long and hardly compress;

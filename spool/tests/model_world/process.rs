@@ -1,13 +1,15 @@
 //! A process that uses the spool as the extension does: it appends, it delivers what waits, it adopts, it dies. Beside each
 //! of its spools runs the plain model of it.
 
+mod fragments;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::PathBuf;
 
 use spool::{
     Adopted, AppendError, Batch, Compression, DroppedRange, Meta, Orphan, SealReason, SealedSegment, SegmentKey, Seqno,
-    Spool, SpoolConfig, SpoolEvent, SpoolId, SpoolLimits, find_orphans,
+    Spool, SpoolConfig, SpoolEvent, SpoolId, SpoolLimits, StreamEnd, find_orphans,
 };
 
 use super::bucket::Bucket;
@@ -20,6 +22,8 @@ use super::{NOW_MS, batch, config, dir, files_of, identity, labeler, layout, nam
 enum Outgoing {
     Segment(Box<SealedSegment>),
     Dropped(DroppedRange),
+    /// An end that ships a fragment.
+    End(Box<StreamEnd>, SegmentKey),
 }
 
 type OutgoingId = (SpoolId, Seqno);
@@ -29,6 +33,7 @@ impl Outgoing {
         match self {
             Self::Segment(segment) => segment.key(),
             Self::Dropped(range) => range.key(),
+            Self::End(_, key) => *key,
         }
     }
 
@@ -61,7 +66,7 @@ struct Now {
     orphans: VecDeque<Orphan>,
     /// Taken in, and not delivered whole.
     adopted: BTreeSet<SpoolId>,
-    /// Of these, the files have no names any more.
+    /// Of these, or of those that were left, files have no names any more.
     nameless: BTreeSet<SpoolId>,
     cleared: bool,
 }
@@ -111,7 +116,11 @@ impl Process {
 
     pub fn step(&mut self, op: Op) {
         match op {
-            Op::Append { records, nonce } => self.append(u32::from(records), u64::from(nonce), false),
+            Op::Append { records, nonce } => {
+                self.append(u32::from(records), u64::from(nonce), &Meta::default(), false);
+            }
+            Op::Fragment { nonce, replaces } => self.fragment(u64::from(nonce), replaces),
+            Op::Resolve { records, nonce } => self.resolve(u32::from(records), u64::from(nonce)),
             Op::Refuse(records) => self.refuse(u32::from(records)),
             Op::Seal => self.seal(SealReason::Size),
             Op::PlatformDrops(records) => {
@@ -143,8 +152,10 @@ impl Process {
             self.adopt();
         }
         self.now.in_flight.clear();
-        self.drain();
-        self.take_events();
+        while !self.now.waiting.is_empty() {
+            self.drain();
+            self.take_events();
+        }
         assert!(self.now.adopted.is_empty(), "everything is delivered: {:?}", self.now.adopted);
         let own = self.now.spool.id();
         assert!(self.now.spool.remove_if_empty().unwrap());
@@ -158,17 +169,21 @@ impl Process {
         self.lives.get_mut(&self.now.spool.id()).unwrap()
     }
 
-    fn append(&mut self, records: u32, nonce: u64, end: bool) {
+    /// Returns whether it was stored, and not refused.
+    fn append(&mut self, records: u32, nonce: u64, meta: &Meta, end: bool) -> bool {
         for _attempt in 0..2 {
             let lines = self.life().lines(records, nonce);
             self.now.longest_batch = self.now.longest_batch.max(lines.len() as u64);
-            let meta = Meta { request_id: Some(format!("request {nonce}")), ..Meta::default() };
+            let meta = Meta { request_id: Some(format!("request {nonce}")), ..meta.clone() };
             let result = self.now.spool.append(&Batch { end, ..batch(&lines, records, &meta) }, NOW_MS);
             match result {
-                Ok(()) => return self.life().keep(records, nonce),
+                Ok(()) => {
+                    self.life().keep(records, nonce);
+                    return true;
+                }
                 Err(AppendError::Full(error)) if !self.now.cleared => {
                     assert!(self.may_be_full(), "{error}");
-                    return self.refuse(records);
+                    break;
                 }
                 Err(error) => {
                     assert!(self.now.cleared, "{error}");
@@ -177,6 +192,7 @@ impl Process {
             }
         }
         self.refuse(records);
+        false
     }
 
     /// Whether the story has limits that can be reached, or the spool is in memory.
@@ -224,6 +240,12 @@ impl Process {
                     assert!(waiting.remove(&id).is_some(), "only what waits can go: {key:?}");
                     assert!(!self.now.in_flight.contains(&id), "what is in flight does not give way");
                 }
+                SpoolEvent::Drained(_, Some(end)) if end.fragment.is_some() => {
+                    let key = end.fragment.as_ref().unwrap().key();
+                    let outgoing = Outgoing::End(Box::new(end), key);
+                    let before = waiting.insert(outgoing.id(), outgoing);
+                    assert!(before.is_none(), "a number is used once: {key:?}");
+                }
                 SpoolEvent::Drained(id, end) => {
                     end.iter().for_each(|end| self.bucket.end(end));
                     self.now.spool.finish(id).unwrap();
@@ -267,6 +289,7 @@ impl Process {
         match outgoing {
             Outgoing::Segment(segment) => self.bucket.put(segment).unwrap(),
             Outgoing::Dropped(range) => self.bucket.declare(range),
+            Outgoing::End(end, _) => self.bucket.end(end),
         }
         true
     }
@@ -297,6 +320,7 @@ impl Process {
         let Some(mut orphan) = self.now.orphans.pop_front() else { return };
         orphan.rescue().unwrap();
         let id = orphan.id();
+        self.now.nameless.remove(&id);
         let adopted = orphan.adopt(&labeler()).unwrap();
         if self.lives[&id].memory == Memory::Whole {
             let again = adopted.segments().iter().find(|segment| self.removed.contains(&segment.key()));
@@ -322,19 +346,28 @@ impl Process {
     }
 
     fn roll(&mut self) {
+        self.note_left();
         let identity = self.next_identity();
         let orphan = self.now.spool.roll(identity, NOW_MS).unwrap();
         self.now.orphans.push_back(orphan);
     }
 
+    /// A spool that is left after it was cleared is still to be rescued.
+    fn note_left(&mut self) {
+        if self.now.cleared {
+            self.now.nameless.insert(self.now.spool.id());
+        }
+    }
+
     fn roll_into_memory(&mut self) {
+        self.note_left();
         let identity = self.next_identity();
         let orphan = self.now.spool.roll_into_memory(identity, NOW_MS).unwrap();
         self.now.orphans.push_back(orphan);
     }
 
     fn end(&mut self) {
-        self.append(1, 0, true);
+        self.append(1, 0, &Meta::default(), true);
         self.seal(SealReason::Shutdown);
         self.take_events();
         self.drain();
@@ -402,7 +435,9 @@ impl Process {
         let newest = of_spool.last() == Some(path);
         let told = layout::is_told(&bytes, newest, at / 8);
         let memory = if told { Memory::Damaged } else { Memory::Gone };
-        self.lives.get_mut(&id).unwrap().forget(memory);
+        let life = self.lives.get_mut(&id).unwrap();
+        life.forget(memory);
+        life.fragment_is_untold |= newest && !layout::fragment_is_told(&bytes, at / 8);
         bytes[at / 8] ^= 1 << (at % 8);
         fs::write(path, bytes).unwrap();
     }
@@ -422,7 +457,7 @@ impl Process {
         }
         self.now.cleared = true;
         if clear != Clear::Spool {
-            self.now.nameless.clone_from(&self.now.adopted);
+            self.now.nameless.extend(&self.now.adopted);
         }
     }
 
@@ -442,6 +477,7 @@ impl Process {
         }
         for orphan in &mut self.now.orphans {
             orphan.rescue().unwrap();
+            self.now.nameless.remove(&orphan.id());
         }
         self.now.cleared = false;
     }

@@ -14,6 +14,16 @@ pub enum Op {
         records: u8,
         nonce: u8,
     },
+    /// What is no line yet: in the place of the one that is pending, or as if nothing were.
+    Fragment {
+        nonce: u8,
+        replaces: bool,
+    },
+    /// Lines complete what is pending.
+    Resolve {
+        records: u8,
+        nonce: u8,
+    },
     Refuse(u8),
     Seal,
     PlatformDrops(u8),
@@ -86,6 +96,20 @@ impl Story {
         };
         let ops = (0..rng.usize(1..60)).map(|_| op(&mut rng)).collect();
         Self { seed, bounds, ops }
+    }
+
+    /// The same story, with fragments here and there.
+    pub fn with_fragments(mut self) -> Self {
+        let mut rng = fastrand::Rng::with_seed(!self.seed);
+        for _ in 0..self.ops.len() / 3 + 1 {
+            let (nonce, at) = (rng.u8(..), rng.usize(0..=self.ops.len()));
+            let op = match rng.u8(0..8) {
+                0..=4 => Op::Fragment { nonce, replaces: rng.u8(0..8) > 0 },
+                _ => Op::Resolve { records: rng.u8(1..5), nonce },
+            };
+            self.ops.insert(at, op);
+        }
+        self
     }
 
     /// Runs the story; if it fails, the smallest one that still fails is printed.

@@ -83,6 +83,11 @@ impl Invocations {
         self.initialized && self.open.is_empty()
     }
 
+    /// How many entries the lists have.
+    pub fn remembered(&self) -> usize {
+        self.open.len() + self.done.len() + self.erroneous.len()
+    }
+
     /// Invocations that ended since the last seal.
     pub fn ended_since_seal(&self) -> u32 {
         self.ended_since_seal

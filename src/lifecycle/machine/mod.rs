@@ -204,6 +204,11 @@ impl Machine {
         self.queue.len()
     }
 
+    /// How many things the machine keeps in memory: objects that wait, and a bounded number of what was seen of late.
+    pub fn remembered(&self) -> usize {
+        self.queue.len() + self.invocations.remembered() + self.pace.remembered()
+    }
+
     /// The age of the oldest record that is not delivered, in milliseconds.
     pub fn oldest_age_ms(&self) -> Option<i64> {
         Some(self.time_ms().saturating_sub(self.oldest_ms()?))

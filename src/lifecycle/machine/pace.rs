@@ -38,6 +38,11 @@ impl Pace {
         self.uploads_ms.push(ms.max(0));
     }
 
+    /// How many values are kept.
+    pub fn remembered(&self) -> usize {
+        self.gaps_ms.0.len() + self.handlers_ms.0.len() + self.uploads_ms.0.len()
+    }
+
     /// From one start to the next, as three out of four are: infinite as long as little is known.
     pub fn gap_ms(&self) -> i64 {
         self.gaps_ms.percentile(75).unwrap_or(i64::MAX)

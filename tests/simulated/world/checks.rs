@@ -2,13 +2,20 @@
 
 use super::*;
 
+/// Beside what waits the machine keeps 64 invocations that are open, done or have logged an error, and 40 durations.
+const REMEMBERED_MAX: usize = 3 * 64 + 40;
+
 impl<D: Disk> World<D> {
     pub(super) fn decided(&mut self, plan: InvokePlan) {
         let invocations = self.invocations;
         if let Some(invocation) = &mut self.invocation {
             invocation.plan = Some(plan);
         }
-        let Some(process) = self.process.as_mut().filter(|process| process.was_down) else { return };
+        let Some(process) = &mut self.process else { return };
+        if !process.was_down {
+            process.probes_given_time = 0;
+            return;
+        }
         if matches!(plan, InvokePlan::DrainAtEnd { .. }) {
             return self.find("while the store is down an invocation is held to drain".into());
         }
@@ -16,8 +23,8 @@ impl<D: Disk> World<D> {
             process.probes_given_time += 1;
             let given = process.probes_given_time;
             self.tally.count("probes given time", 1);
-            // Each outage may have its own; within one their number does not follow its length.
-            if given > invocations.ilog2() + 8 {
+            // Within one outage their number does not follow its length.
+            if given > invocations.ilog2() + 2 {
                 self.find(format!("{given} invocations were held while the store was down"));
             }
         }
@@ -72,6 +79,38 @@ impl<D: Disk> World<D> {
         let (believed, waits) = (process.machine.waiting(), self.disk.waiting());
         if believed != waits {
             self.find(format!("{waits} objects wait, and the machine knows of {believed}"));
+        }
+    }
+
+    /// What is stored leaves no more on disk than may be there. What an adoption finds was within the limits of its own time,
+    /// and gives way when room is needed, but for what tells of it.
+    pub(super) fn check_disk(&mut self, is_stored: bool) {
+        let usage = self.disk.usage();
+        self.tally.highest("highest disk usage, in percent", usage.bytes * 100 / usage.bytes_max.max(1));
+        // What is being uploaded may not give way.
+        let uploads = self.process.as_ref().is_some_and(|process| !process.running.is_empty());
+        if is_stored && !uploads && usage.bytes > usage.bytes_max {
+            self.find(format!("more on disk than may be: {usage:?}"));
+        }
+    }
+
+    /// Neither the number of segments, nor the active one, nor the machine's memory grows without bound, whatever happens.
+    pub(super) fn check_bounds(&mut self) {
+        let Some(process) = &self.process else { return };
+        let usage = self.disk.usage();
+        let running = process.running.len();
+        if usage.segments > usage.segments_max + running {
+            return self.find(format!("{usage:?} while {running} uploads run"));
+        }
+        let (size_bytes, active) = (self.profile.policies.seal.size_bytes, self.disk.active());
+        let is_closing = process.gone_by_ms.is_some();
+        if active.object_bytes >= size_bytes && !is_closing {
+            return self.find(format!("the active segment has {} bytes", active.object_bytes));
+        }
+        let (remembered, waiting) = (process.machine.remembered(), process.machine.waiting());
+        self.tally.highest("most remembered beside what waits", (remembered - waiting) as u64);
+        if remembered > waiting + REMEMBERED_MAX {
+            self.find(format!("the machine remembers {remembered} things, and {waiting} objects wait"));
         }
     }
 

@@ -209,7 +209,8 @@ impl<D: Disk> World<D> {
     }
 
     pub(super) fn body(&mut self, observed: Vec<Observed>, records: u32) {
-        self.disk.append(records, self.wall_ms());
+        let is_stored = self.disk.append(records, self.wall_ms());
+        self.check_disk(is_stored);
         self.collect();
         if let Some(invocation) = self.invocation.as_mut().filter(|invocation| invocation.plan.is_some()) {
             let tells = |observed: &Observed| match observed {

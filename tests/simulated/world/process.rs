@@ -86,6 +86,7 @@ impl<D: Disk> World<D> {
             }
         }
         self.check_order();
+        self.check_bounds();
         self.set_alarm();
     }
 

@@ -25,6 +25,8 @@ pub struct Work {
     pub json: bool,
     /// Whether to report an error in one more line, as Python's runtime does, and end well.
     pub logs_error: bool,
+    /// One more line, as it stands, such as a runtime writes about an exception.
+    pub says: Option<String>,
     /// Sleep after writing, in milliseconds.
     pub sleep_ms: u64,
     /// How it goes wrong, if it does.
@@ -40,6 +42,7 @@ impl Default for Work {
             stderr: false,
             json: false,
             logs_error: false,
+            says: None,
             sleep_ms: 0,
             fail: None,
         }
@@ -98,6 +101,9 @@ fn write(lines: &Lines, work: &Work) -> std::io::Result<()> {
     }
     if work.logs_error {
         writeln!(output, "[ERROR] {}", lines.line(work.lines + 1, work.line_bytes))?;
+    }
+    if let Some(line) = &work.says {
+        writeln!(output, "{line}")?;
     }
     output.flush()
 }

@@ -1,0 +1,114 @@
+//! The process: intake over a spool on a directory. One that dies drops them, which is what SIGKILL leaves behind: whatever
+//! was written, and a free lock.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use logspool::intake::{Attribution, EarlierLife, Filter, Intake, Outputs};
+use logspool::lifecycle::machine::seal_policy::SealPolicy;
+use logspool::runtime_api::event::StreamTypes;
+use logspool::telemetry::listener::{Body, HandleBody};
+use logspool::upload::object_key::ObjectKeys;
+use logspool::upload::outbox::Outbox;
+use logspool::upload::outgoing::{LINE_FORMAT_JSON, labeler};
+use logspool::upload::store::ObjectStore;
+use logspool::upload::store::file::FileStore;
+use spool::{BodyId, Codec, Compression, Identity, SealReason, Spool, SpoolConfig, SpoolId, SpoolLimits, find_orphans};
+
+pub const NOW_MS: i64 = 1_790_000_000_000;
+
+pub struct Process {
+    intake: Intake,
+    number: i64,
+}
+
+fn keys() -> ObjectKeys {
+    ObjectKeys::try_new("", "f").unwrap()
+}
+
+fn make_spool(root: &Path, number: i64) -> Spool {
+    let config = SpoolConfig {
+        root: root.to_owned(),
+        compression: Compression { codec: Codec::None, level: 1, frame_bytes_max: None },
+        line_format: LINE_FORMAT_JSON,
+        label: labeler(keys()),
+        limits: SpoolLimits { keep_free_bytes: 0, ..SpoolLimits::default() },
+    };
+    // The order of their names is that of the lives.
+    let identity = Identity { id: SpoolId::new(NOW_MS + number, 1), salt_seed: number.unsigned_abs() };
+    Spool::create(config, identity, NOW_MS).unwrap()
+}
+
+impl Process {
+    /// Begins as the extension does: with what the newest spool of the earlier lives tells.
+    pub fn begin(root: &Path, number: i64) -> Self {
+        let spool = make_spool(root, number);
+        let found = find_orphans(root, spool.id()).unwrap();
+        let mut tails = found.orphans.iter().rev().map(|orphan| orphan.tail(u64::MAX));
+        let newest = tails.next().unwrap_or_default();
+        let in_force = newest.request_id.or_else(|| tails.find_map(|tail| tail.request_id));
+        let earlier = EarlierLife { in_force: Attribution::restore(in_force), unanswered: newest.bodies };
+        let outputs = Outputs {
+            events: Arc::new(|_| {}),
+            orphans: Arc::new(|_| panic!("nothing fails here")),
+            observed: Arc::new(|_| {}),
+        };
+        let types = StreamTypes { platform: true, function: true, extension: true };
+        let seal = SealPolicy { invocations: None, age: std::time::Duration::from_secs(60), size_bytes: 1 << 30 };
+        Self {
+            intake: Intake::new(Arc::new(Mutex::new(spool)), types, Filter::default(), false, seal, earlier, outputs),
+            number,
+        }
+    }
+
+    pub fn store(&self, body: &[u8]) -> BodyId {
+        self.intake.handle(Body { bytes: body.to_vec(), cut_bytes: 0, sequence_id: None })
+    }
+
+    pub fn answer_is_lost(&self, id: BodyId) {
+        self.intake.answer_may_be_lost(id);
+    }
+
+    pub fn seal(&self) {
+        self.intake.seal(SealReason::Size, NOW_MS);
+    }
+
+    pub fn number(&self) -> i64 {
+        self.number
+    }
+
+    pub fn end(self) {
+        self.intake.end(NOW_MS);
+    }
+}
+
+/// Everything that all lives have left, by name of the object: adopted, and put where it would go.
+pub fn deliver(root: &Path, number: i64) -> VecDeque<(String, Vec<u8>)> {
+    let store_root = tempfile::tempdir().unwrap();
+    let store = FileStore::new(store_root.path());
+    let spool = make_spool(root, number);
+    let orphans = find_orphans(root, spool.id()).unwrap().orphans;
+    let mut outbox = Outbox::new(Arc::new(Mutex::new(spool)), keys(), "1".into());
+    for orphan in orphans {
+        outbox.adopt(orphan.adopt(&labeler(keys())).unwrap());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut names = Vec::new();
+    loop {
+        let next = outbox.waiting().next().cloned();
+        let Some(outgoing) = next else { break };
+        runtime.block_on(store.put(&outgoing.object())).unwrap();
+        names.push(outgoing.key().to_owned());
+        outbox.delivered(&outgoing.id());
+    }
+    names.sort_by(|a, b| file_name(a).cmp(file_name(b)));
+    names
+        .into_iter()
+        .map(|name| (file_name(&name).to_owned(), std::fs::read(store_root.path().join(&name)).unwrap()))
+        .collect()
+}
+
+fn file_name(key: &str) -> &str {
+    key.rsplit('/').next().unwrap()
+}

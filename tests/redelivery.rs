@@ -1,0 +1,91 @@
+//! P2 at the door: a body that the platform offers once more is stored once, and two bodies of the same bytes twice.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
+
+mod world;
+
+use sandbox::{Sandbox, SandboxBuilder, ShutdownReason, Work};
+use world::World;
+use world::wire::{Wire, request};
+
+fn unfrozen(world: &World) -> SandboxBuilder {
+    world.sandbox().freeze(false).extension_env("LOGSPOOL_COMPRESSION", "none").extension_env("LOGSPOOL_LOG", "debug")
+}
+
+fn body(text: &str) -> Vec<u8> {
+    format!(r#"[{{"time":"2026-01-01T00:00:00.000Z","type":"function","record":"{text}"}}]"#).into_bytes()
+}
+
+/// How often each line was delivered, over all lives.
+async fn delivered(world: &World, sandbox: &Sandbox, texts: &[&str]) -> Vec<usize> {
+    sandbox.shutdown(ShutdownReason::Spindown).await;
+    world.heal().await;
+    let objects = world.objects();
+    let text: String = objects.iter().map(|object| String::from_utf8_lossy(&object.bytes).into_owned()).collect();
+    texts.iter().map(|line| text.matches(&format!("\"message\":\"{line}\"")).count()).collect()
+}
+
+/// Waits until the extension has said so, as often as that.
+async fn said(sandbox: &Sandbox, part: &str, times: usize) {
+    while sandbox.extension_output().iter().filter(|line| line.contains(part)).count() < times {
+        world::pause(5).await;
+    }
+}
+
+#[tokio::test]
+async fn bodies_of_the_same_bytes_are_two_when_both_were_answered() {
+    let world = World::new().await;
+    let sandbox = unfrozen(&world).start().await.unwrap();
+    let mut wire = Wire::connect(&sandbox).await;
+    for _ in 0..2 {
+        assert_eq!(wire.post(&body("twice")).await, 200);
+    }
+    assert_eq!(Wire::connect(&sandbox).await.post(&body("twice")).await, 200);
+    assert_eq!(delivered(&world, &sandbox, &["twice"]).await, [3]);
+}
+
+#[tokio::test]
+async fn a_body_whose_sender_did_not_wait_for_the_answer_is_stored_once() {
+    let world = World::new().await;
+    let sandbox = unfrozen(&world).start().await.unwrap();
+    for _ in 0..2 {
+        let mut wire = Wire::connect(&sandbox).await;
+        // The process cannot answer before the end of the connection is there.
+        world::signal(&sandbox, "STOP");
+        wire.send(&request("POST", "/", &body("once"))).await;
+        wire.close().await;
+        world::signal(&sandbox, "CONT");
+        // A later one, so that this one has been handled.
+        assert_eq!(Wire::connect(&sandbox).await.post(&body("other")).await, 200);
+    }
+    said(&sandbox, "A body was offered once more", 1).await;
+    assert_eq!(delivered(&world, &sandbox, &["once", "other"]).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_body_that_a_killed_life_has_stored_is_not_stored_again_by_the_next_one() {
+    let world = World::new().await;
+    let sandbox = unfrozen(&world).start().await.unwrap();
+    assert_eq!(Wire::connect(&sandbox).await.post(&body("before the kill")).await, 200);
+    sandbox.kill_extension().await;
+    // It notices, and is reborn.
+    while sandbox.invoke(Work { lines: 0, ..Work::default() }).await.result.is_err() {}
+    let mut wire = Wire::connect(&sandbox).await;
+    assert_eq!(wire.post(&body("before the kill")).await, 200);
+    assert_eq!(wire.post(&body("after it")).await, 200);
+    assert_eq!(delivered(&world, &sandbox, &["before the kill", "after it"]).await, [1, 1]);
+}
+
+#[tokio::test]
+async fn a_sequence_id_tells_a_repetition_on_any_connection() {
+    let world = World::new().await;
+    let sandbox = unfrozen(&world).start().await.unwrap();
+    for _ in 0..3 {
+        let mut wire = Wire::connect(&sandbox).await;
+        let body = body("named");
+        let head = format!("POST / HTTP/1.1\r\nsequence-id: bmFtZWQ=\r\ncontent-length: {}\r\n\r\n", body.len());
+        wire.send(&[head.as_bytes(), &body].concat()).await;
+        assert_eq!(wire.status().await, 200);
+    }
+    assert_eq!(delivered(&world, &sandbox, &["named"]).await, [1]);
+}
