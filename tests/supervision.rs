@@ -20,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use logspool::adoption::adopter;
 use logspool::deadline::now_ms;
 use logspool::identity;
-use logspool::intake::{Attribution, Intake, Outputs};
+use logspool::intake::{EarlierLife, Filter, Intake, Outputs};
 use logspool::lifecycle::machine::drain_policy::{DrainPolicy, DrainStrategy};
 use logspool::lifecycle::machine::seal_policy::SealPolicy;
 use logspool::lifecycle::machine::{Event, Policies};
@@ -205,7 +205,8 @@ impl Life {
             }),
         };
         let types = StreamTypes { platform: true, function: true, extension: false };
-        let intake = Arc::new(Intake::new(spool, types, seal, Attribution::Unattributed, outputs));
+        let intake =
+            Arc::new(Intake::new(spool, types, Filter::default(), false, seal, EarlierLife::default(), outputs));
         let (asked, has_asked) = watch::channel(false);
         let orphans = find_orphans(&root.path().join("spools"), own).unwrap().orphans;
         orphans.into_iter().for_each(|orphan| adopter.adopt(orphan));
@@ -229,7 +230,7 @@ impl Life {
 
     fn say(&self, text: &str) {
         let body = format!(r#"[{{"time":"2026-01-01T00:00:00.000Z","type":"function","record":"{text}"}}]"#);
-        self.intake.handle(Body { bytes: body.into_bytes(), cut_bytes: 0 });
+        self.intake.handle(Body { bytes: body.into_bytes(), cut_bytes: 0, sequence_id: None });
     }
 
     fn seal(&self) {

@@ -13,13 +13,14 @@ const REQUEST_ID_BYTES_MAX: usize = 256;
 const INIT: &str = "init";
 
 /// Whom a record belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Attribution {
     /// The start of the environment.
     Init,
     /// An invocation.
     Invocation(RequestId),
     /// Nobody knows.
+    #[default]
     Unattributed,
 }
 

@@ -76,7 +76,7 @@ pub struct Totals {
 }
 
 /// What an earlier life has left for this one to go on with.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct EarlierLife {
     /// Whom records belong to until an event tells otherwise.
     pub in_force: Attribution,

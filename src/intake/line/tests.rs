@@ -80,7 +80,7 @@ fn other_records_stand_behind_their_type_as_json() {
             assert_eq!(plain(kind, record), format!("{kind} {record}\n"));
         }
     }
-    assert_eq!(plain("odd \\n\\u0000type", "1"), "odd__type 1\n");
+    assert_eq!(plain("odd \\n\\u0000type", "1"), "odd___type 1\n");
     let without_record = r#"{"time":"t","type":"platform.x","more":1}"#;
     assert_eq!(written_with(&style(LineFormat::Raw), without_record, &head(None)), "platform.x\n");
 }
