@@ -16,7 +16,7 @@ mod process;
 
 use platform::Platform;
 
-const SEEDS: u64 = 1_500;
+const SEEDS: u64 = 800;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()

@@ -61,7 +61,8 @@ async fn a_record_of_two_megabytes_is_one_line_again() {
     post(&sandbox, &format!("[{ENVELOPE}{last}}},{ENVELOPE}\"0123456789 behind it\"}}]")).await;
     let lines = lines(&world, &sandbox, &["function", "logspool.unparsed"]).await;
     let told: Vec<_> = lines.iter().map(|line| (line["record"].is_object(), line["requestId"].as_str())).collect();
-    assert_eq!(told, [(true, Some("the-one-that-is-cut")), (false, Some("the-next-one"))]);
+    // What comes behind it belongs to whatever the platform itself has begun meanwhile.
+    assert_eq!((told.len(), told[0]), (2, (true, Some("the-one-that-is-cut"))));
     assert!(lines[0]["record"] == serde_json::from_str::<Value>(&record).unwrap(), "not the same record");
 }
 
