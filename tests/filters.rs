@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use regex::Regex;
 use sandbox::{Category, Event, Fate, LogFormat, Sandbox, ShutdownReason, Work};
 use serde_json::Value;
+use world::wire::Wire;
 use world::{World, the_line};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -180,4 +181,28 @@ async fn what_is_wrong_in_the_settings_file_is_said_in_one_line_and_the_rest_wor
     let arrived = delivered(&world);
     assert!(!arrived.is_empty() && arrived.keys().all(|words| !words.contains("order")), "{arrived:?}");
     assert!(arrived.keys().any(|words| words.starts_with("DEBUG")));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_as_a_record_is_masked_too() {
+    let world = World::new().await;
+    let settings = [("LOGSPOOL_REDACT", "secret-[0-9]+"), ("LOGSPOOL_COMPRESSION", "none")];
+    let sandbox = settings
+        .iter()
+        .fold(world.sandbox().freeze(false), |sandbox, (name, value)| sandbox.extension_env(*name, *value));
+    let sandbox = sandbox.start().await.unwrap();
+    let malformed = r#"[{"type":,"record":"first secret-1"}]"#;
+    // The platform has cut it, and the rest never comes.
+    let cut = r#"[{"time":"2026-09-03T14:29:52.929Z","type":"function","record":"second secret-2 of}]"#;
+    for body in [malformed, cut] {
+        assert_eq!(Wire::connect(&sandbox).await.post(body.as_bytes()).await, 200);
+    }
+    sandbox.shutdown(ShutdownReason::Spindown).await;
+    world.heal().await;
+    let objects = world.objects();
+    let text: String = objects.iter().map(|object| String::from_utf8_lossy(&object.bytes)).collect();
+    for words in ["first ***", "second *** of"] {
+        assert!(text.lines().any(|line| line.contains("logspool.unparsed") && line.contains(words)), "{text}");
+    }
+    assert!(!text.contains("secret-"), "{text}");
 }

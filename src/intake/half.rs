@@ -2,8 +2,7 @@
 
 use spool::{Batch, FragmentId, Meta};
 
-use super::attribution::{Attribution, Attributor};
-use super::line::{self, Head, LineStyle};
+use super::attribution::Attribution;
 use crate::telemetry::stitch::CutRecord;
 
 /// Bodies that may come between the parts of a record: the platform has been seen to send one.
@@ -48,10 +47,9 @@ impl Half {
         self.is_broken || self.others >= OTHERS_MAX
     }
 
-    /// Writes it as a line of its own, since the rest does not come.
-    pub fn salvage(&self, lines: &mut Vec<u8>, style: &LineStyle, attributor: &Attributor, seq: u64, now_ms: i64) {
-        let head = Head::new(seq, self.in_force.as_str(), attributor, now_ms);
-        line::unparsed(lines, style, self.cut.bytes(), &head);
+    /// What is there of it, for a line of its own if the rest does not come.
+    pub fn bytes(&self) -> &[u8] {
+        self.cut.bytes()
     }
 
     /// A batch of that line.

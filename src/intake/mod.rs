@@ -13,6 +13,7 @@ mod repetition;
 mod spell;
 mod summary;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -221,7 +222,7 @@ impl Intake {
         let mut encoded = self.encode(state, spool, body, now_ms);
         let is_other = encoded.joined == Joined::Not && fragment.is_none();
         if is_other && state.half.as_ref().is_some_and(|half| encoded.cut.is_some() || half.is_in_vain()) {
-            if let Err(error) = salvage(state, spool, now_ms) {
+            if let Err(error) = salvage(state, spool, &self.filter, now_ms) {
                 return (encoded, Err(error));
             }
             encoded = self.encode(state, spool, body, now_ms);
@@ -370,7 +371,7 @@ impl Intake {
     /// that have not come to theirs.
     pub fn end(&self, now_ms: i64) {
         self.with_spool(|state, spool| {
-            if let Err(error) = salvage(state, spool, now_ms) {
+            if let Err(error) = salvage(state, spool, &self.filter, now_ms) {
                 crate::warn!(
                     "error={:?} A record that was cut could not be stored; an adopter will ship it.",
                     error.to_string()
@@ -506,17 +507,21 @@ fn keep_half(half: &mut Option<Half>, encoded: &mut Encoded, fragment: Option<Fr
 }
 
 /// Stores what is there of a record whose rest does not come.
-fn salvage(state: &mut State, spool: &mut Spool, now_ms: i64) -> Result<(), AppendError> {
+fn salvage(state: &mut State, spool: &mut Spool, filter: &Filter, now_ms: i64) -> Result<(), AppendError> {
     let Some(half) = state.half.as_ref().filter(|half| spool.pending_fragment() == Some(half.id)) else {
         return Ok(());
     };
     state.lines.clear();
     state.style.enter(spool.id());
-    half.salvage(&mut state.lines, &state.style, &state.attributor, spool.next_seq().0, now_ms);
+    let bytes = filter.redacted_bytes(half.bytes());
+    let redacted = u64::from(matches!(bytes, Cow::Owned(_)));
+    let head = Head::new(spool.next_seq().0, half.in_force.as_str(), &state.attributor, now_ms);
+    line::unparsed(&mut state.lines, &state.style, &bytes, &head);
     let meta = Meta { request_id: in_force(&state.attributor), resolves: Some(half.id), ..Meta::default() };
     spool.append(&Half::batch(&state.lines, &meta), now_ms)?;
     state.half = None;
     state.totals.records += 1;
+    state.totals.filtered.redacted += redacted;
     Ok(())
 }
 
