@@ -74,6 +74,8 @@ pub(crate) struct EvictionFacts {
     pub raw_bytes: u64,
     /// An upload has begun at some time.
     pub attempted: bool,
+    /// Its last record is the end of the stream.
+    pub ended: bool,
 }
 
 impl Kept {
@@ -248,6 +250,7 @@ impl KeptSegments {
                     records: segment.records,
                     raw_bytes: segment.raw_bytes,
                     attempted: kept.row.attempts > 0,
+                    ended: segment.ended,
                 };
                 Some((*id, facts))
             }

@@ -113,6 +113,49 @@ fn the_oldest_of_too_many_orphans_are_given_up_and_declared() {
     assert!(find(root, &own).set_aside.is_empty());
 }
 
+/// The process has written it, and it was given up with the rest.
+#[test]
+fn an_end_that_was_given_up_is_due_until_it_is_delivered_whoever_adopts() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    let mut left = create(root, 1, no_limits());
+    append(&mut left, 3, false, NOW).unwrap();
+    append(&mut left, 1, true, NOW).unwrap();
+    left.seal(SealReason::Shutdown, NOW).unwrap();
+    drop(left);
+    let own = create(root, 2, no_limits());
+    let mut adopted = adopt_only(root, &own);
+    assert_eq!(adopted.end(), None, "it is in the segment");
+    adopted.give_up(NOW).unwrap();
+    assert_eq!((told(&adopted), adopted.end().map(|end| end.seq.0)), (vec!["quota from 0".to_owned()], Some(4)));
+    drop(adopted);
+    // The next life tells of the loss, and is killed before it has written the end.
+    let mut adopted = adopt_only(root, &own);
+    let range = adopted.dropped()[0];
+    adopted.delivered(&range.key()).unwrap();
+    assert_eq!(adopted.end().map(|end| end.seq.0), Some(4));
+    drop(adopted);
+    let adopted = adopt_only(root, &own);
+    assert_eq!((adopted.end().map(|end| end.seq.0), losses(&adopted)), (Some(4), 4));
+}
+
+/// An end that gave way to later records, of which the process then stored none.
+#[test]
+fn an_end_that_has_given_way_keeps_its_spool_until_an_adopter_has_written_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = SpoolLimits { bytes_max: Some(64 * 1024), ..no_limits() };
+    let mut own = create(dir.path(), 1, limits);
+    append(&mut own, 3, true, NOW).unwrap();
+    own.seal(SealReason::Shutdown, NOW).unwrap();
+    assert!(append(&mut own, 100_000, false, NOW).is_err(), "it is larger than all that there may be");
+    let gave_way = dropped(&own.take_events());
+    assert_eq!(gave_way.len(), 1);
+    for range in gave_way {
+        own.remove(&range.key()).unwrap();
+    }
+    assert!(!own.remove_if_empty().unwrap(), "the end is not delivered");
+}
+
 #[test]
 fn what_an_adopted_spool_takes_counts_until_it_is_delivered() {
     let dir = tempfile::tempdir().unwrap();

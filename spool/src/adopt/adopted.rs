@@ -212,10 +212,12 @@ impl Adopted {
     /// Removes delivered files in order, but for the last one, which tells where the stream ends, and for those that tell of
     /// a loss: they go with the directory.
     pub(super) fn remove_delivered(&mut self) -> io::Result<()> {
-        while let Some((segment, _)) = self.files.first_key_value().filter(|(_, file)| file.is_delivered()) {
-            let segment = *segment;
+        while let Some((segment, file)) = self.files.first_key_value().filter(|(_, file)| file.is_delivered()) {
+            let (segment, is_tombstone) = (*segment, file.is_tombstone);
             let evidence_from = self.evidence_from.into_iter().chain(self.fragment_file()).min();
-            let is_evidence = self.needs_manifest || evidence_from.is_some_and(|from| from <= segment);
+            let is_evidence = self.needs_manifest
+                || evidence_from.is_some_and(|from| from <= segment)
+                || (is_tombstone && self.tells_of_a_lost_end(segment));
             if is_evidence || self.last_file == Some(segment) {
                 break;
             }
@@ -228,6 +230,14 @@ impl Adopted {
             self.files.remove(&segment);
         }
         Ok(())
+    }
+
+    /// The process has written an end, and it was given up. The file behind it says that it was written; that it is lost says
+    /// only the tombstone before.
+    fn tells_of_a_lost_end(&self, segment: SegmentId) -> bool {
+        let was_written = self.last_state.as_ref().is_some_and(|last| last.state.slot().ended);
+        let behind = self.files.range(segment.next()..).next().map(|(behind, _)| *behind);
+        was_written && !self.has_ended && behind == self.last_file
     }
 
     /// The manifest goes before the first file does: nobody writes its rows any more, and to the next adopter a file that was

@@ -139,7 +139,12 @@ impl Spool {
         }
         self.kept.discard(segment);
         // The range is told by its tombstone. Totals that cannot be written now go with the next ones, or the next segment.
-        let _ = self.active.update_slot(|slot| slot.losses.add(LossCause::Quota, own.records, own.bytes));
+        let was_last_end = facts.ended && own.first.plus(own.records) == self.active.header.first_seq;
+        let _ = self.active.update_slot(|slot| {
+            slot.losses.add(LossCause::Quota, own.records, own.bytes);
+            // It has to be written anew.
+            slot.ended &= !was_last_end;
+        });
         if let Some(before) = merged {
             self.forget(before.segment, before.first);
         }
