@@ -12,7 +12,7 @@ use sandbox::s3::{Fault, RequestSeen};
 use sandbox::{Fail, Fate, Outcome, Sandbox, SandboxBuilder, ShutdownReason, Work};
 use world::{World, assert_whole, file_name, pause};
 
-const DRAINS: [&str; 1] = ["background"];
+const DRAINS: [&str; 3] = ["background", "adaptive", "end"];
 /// A wait that no test lives to see, but for once in 10,000 runs: the wait after a failure is uniform below it.
 const NEVER: &str = "24h";
 

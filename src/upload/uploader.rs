@@ -73,7 +73,13 @@ impl Uploader {
     pub fn adoption_ends(&self, adopted: Option<Adopted>) {
         if let Some(adopted) = adopted {
             let mut state = lock(&self.shared.state);
-            let changes = state.outbox.adopt(adopted);
+            let mut changes = state.outbox.adopt(adopted);
+            // The first that is told of may begin at once, so it must be the one whose turn it is.
+            changes.sort_by_key(|change| match change {
+                Change::Removed(_) => 0,
+                Change::Added(id) if state.outbox.get(id).is_some_and(|outgoing| outgoing.is_urgent()) => 1,
+                Change::Added(_) => 2,
+            });
             self.report_changes(&state, changes);
         }
         self.report(Event::AdoptionEnds);

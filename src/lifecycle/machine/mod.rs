@@ -270,18 +270,21 @@ impl Machine {
 
     // === sealing ===
 
-    /// In an outage only size seals: more segments would help nobody, and their number is bounded.
+    /// In an outage only size seals: more segments would help nobody, and their number is bounded. At SHUTDOWN the last words
+    /// of a failure are sealed all the same: everything gets an attempt, and they are the first to leave.
     fn seal_if_due(&mut self) {
         let is_closing = matches!(self.phase, Phase::LastRound { .. } | Phase::Ended);
         if self.is_sealing || is_closing || self.active.records == 0 {
             return;
         }
         let seal = &self.policies.seal;
-        let reason = if self.breaker.is_open() {
-            seal.is_large(&self.active).then_some(SealReason::Size)
-        } else if self.has_unsealed_failure {
-            // The words of a failed invocation are the ones that somebody waits for.
+        let only_size_seals = self.breaker.is_open();
+        let is_ending = matches!(self.phase, Phase::Settling { .. });
+        let reason = if self.has_unsealed_failure && (!only_size_seals || is_ending || seal.is_large(&self.active)) {
+            // The words of a failed invocation are the ones that somebody waits for, whatever else is due.
             Some(SealReason::Error)
+        } else if only_size_seals {
+            seal.is_large(&self.active).then_some(SealReason::Size)
         } else {
             let age_ms = self.active_since_ms.map_or(0, |since_ms| self.time_ms().saturating_sub(since_ms));
             seal.due(&self.active, age_ms, self.invocations.ended_since_seal(), self.wall_ms)

@@ -221,10 +221,14 @@ impl Queue {
         self.waiting.values().filter(|item| !item.was_begun_anew).filter_map(|item| item.in_flight)
     }
 
-    /// The environment is about to end: everything gets one more attempt, whatever the schedule says.
+    /// The environment is about to end: everything gets one more attempt, whatever the schedule says, and in the order of a
+    /// first one.
     pub fn begin_last_round(&mut self) {
         self.last_round = true;
-        self.waiting.values_mut().for_each(|item| item.not_before_ms = i64::MIN);
+        for item in self.waiting.values_mut() {
+            item.not_before_ms = i64::MIN;
+            item.failures_this_round = 0;
+        }
     }
 }
 
@@ -337,6 +341,20 @@ mod tests {
         assert_eq!(queue.candidate(NOW), Some(id(1)));
         fail(&mut queue, 1, PutErrorKind::Retry);
         assert_eq!((queue.candidate(NOW), queue.len()), (None, 1), "it waits for the next life");
+    }
+
+    #[test]
+    fn the_last_round_begins_with_what_has_failed_however_often_its_upload_did() {
+        let mut queue = queue(None, &[1, 2]);
+        add(&mut queue, 7, true);
+        for first in [7, 1] {
+            fail(&mut queue, first, PutErrorKind::Retry);
+        }
+        queue.begin_last_round();
+        for first in [7, 1, 2] {
+            assert_eq!(queue.candidate(NOW), Some(id(first)));
+            queue.begin(&id(first), NOW);
+        }
     }
 
     #[test]

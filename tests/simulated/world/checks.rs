@@ -24,7 +24,7 @@ impl<D: Disk> World<D> {
             let given = process.probes_given_time;
             self.tally.count("probes given time", 1);
             // Within one outage their number does not follow its length.
-            if given > invocations.ilog2() + 2 {
+            if given > invocations.ilog2() {
                 self.find(format!("{given} invocations were held while the store was down"));
             }
         }

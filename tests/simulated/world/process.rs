@@ -127,7 +127,14 @@ impl<D: Disk> World<D> {
 
     pub(super) fn seal(&mut self, reason: SealReason) {
         let is_down = self.process.as_ref().is_some_and(|process| process.was_down && process.machine.is_store_down());
-        if is_down && !matches!(reason, SealReason::Size | SealReason::Shutdown) {
+        let active = self.disk.active();
+        let is_ending = self.process.as_ref().is_some_and(|process| process.gone_by_ms.is_some());
+        let may_seal = match reason {
+            SealReason::Size | SealReason::Shutdown => true,
+            SealReason::Error => is_ending || self.profile.policies.seal.is_large(&active),
+            _ => false,
+        };
+        if is_down && !may_seal {
             self.find(format!("while the store is down a segment was sealed for {reason:?}"));
         }
         let held_records = self.disk.seal(reason, self.wall_ms());
