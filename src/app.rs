@@ -14,7 +14,7 @@ use crate::adoption;
 use crate::config::{Config, ConfigErrors, Delivery, StoreSettings};
 use crate::deadline::now_ms;
 use crate::identity;
-use crate::intake::{Attribution, EarlierLife, FieldFacts, Intake, LineStyle, Outputs, SharedSpool, lock};
+use crate::intake::{Attribution, EarlierLife, FieldFacts, Intake, LineStyle, Outputs, Rules, SharedSpool, lock};
 use crate::lifecycle::machine::drain_policy::DrainStrategy;
 use crate::lifecycle::machine::{Event, Policies};
 use crate::lifecycle::{Ended, Lifecycle, Links, next_event};
@@ -137,16 +137,14 @@ async fn prepare(
     if config.drain.strategy == DrainStrategy::End {
         seal.invocations = seal.invocations.or(std::num::NonZeroU32::new(1));
     }
-    let intake = Intake::new(
-        Arc::clone(&spool),
-        config.types,
-        config.filter.clone(),
-        config.invocations,
+    let rules = Rules {
+        types: config.types,
+        filter: config.filter.clone(),
+        sums_up: config.invocations,
+        style: line_style(config, account_id.as_deref()),
         seal,
-        earlier,
-        outputs,
-    );
-    let intake = Arc::new(intake.with_style(line_style(config, account_id.as_deref())));
+    };
+    let intake = Arc::new(Intake::new(Arc::clone(&spool), rules, earlier, outputs));
 
     let port = listener.port();
     let (listener, handler) = (Arc::new(listener), Arc::clone(&intake));

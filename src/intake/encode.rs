@@ -99,6 +99,7 @@ pub(crate) fn encode(context: Context<'_>, body: &[u8], cut_bytes: u64, lines: &
         context,
         half: None,
         scratch: Scratch::new(),
+        lines_before: lines.len(),
         lines,
         encoded: Encoded {
             records: 0,
@@ -127,6 +128,8 @@ struct Encoder<'a> {
     /// What the next event goes on with.
     half: Option<&'a Half>,
     scratch: Scratch,
+    /// Bytes of the lines that are none of this body's.
+    lines_before: usize,
     lines: &'a mut Vec<u8>,
     encoded: Encoded,
 }
@@ -150,10 +153,16 @@ impl Encoder<'_> {
                 }
             }
             // Only the first event goes on with what was cut.
-            if self.half.take().is_some() {
+            if let Some(half) = self.half.take() {
+                if half.is_stored() {
+                    self.lines.truncate(self.lines_before);
+                    (self.encoded.records, self.encoded.first_line_ms) = (0, None);
+                }
                 self.encoded.joined = match self.encoded.cut {
                     Some(_) => Joined::CutAgain,
-                    None => Joined::Whole { records: self.encoded.records, bytes: self.lines.len() },
+                    None => {
+                        Joined::Whole { records: self.encoded.records, bytes: self.lines.len() - self.lines_before }
+                    }
                 };
             }
         }
@@ -451,5 +460,38 @@ mod tests {
             .replace("\"seq\":23", "\"seq\":33")
             .replace("\"seq\":24", "\"seq\":34");
         assert_eq!(moved, lines(30));
+    }
+
+    #[test]
+    fn a_joined_record_that_is_stored_is_told_of_and_not_written_again() {
+        let attributor = Attributor::new(Attribution::Init);
+        let envelope = r#"{"time":"2022-10-12T00:00:00.000Z","type":"function","record":"#;
+        let cut = CutRecord::of(format!("{envelope}\"AAA}}]").as_bytes()).expect("cut");
+        let mut half = Half::new(cut, spool::FragmentId(1), Attribution::Unattributed);
+        let body = format!(r#"[{envelope}BBB"}},{envelope}"C"}},{envelope}"DDD}}]"#);
+        let encoded = |half: &Half| {
+            let mut lines = Vec::new();
+            let context = Context {
+                types: ALL,
+                attributor: &attributor,
+                half: Some(half),
+                summaries: None,
+                filter: &Filter::default(),
+                style: &LineStyle::default(),
+                first_seq: Seqno(4),
+                now_ms: 5,
+            };
+            let encoded = encode(context, body.as_bytes(), 0, &mut lines);
+            (encoded, String::from_utf8(lines).expect("UTF-8"))
+        };
+        let (whole, lines) = encoded(&half);
+        let Joined::Whole { records: 1, bytes } = whole.joined else { panic!("{:?}", whole.joined) };
+        assert!(lines[..bytes].ends_with("\"message\":\"AAABBB\"}\n"), "{lines}");
+        assert_eq!((whole.records, whole.cut.is_some()), (2, true));
+        half.stored();
+        let (rest, rest_lines) = encoded(&half);
+        assert_eq!(rest_lines, lines[bytes..].replace("\"seq\":5", "\"seq\":4"));
+        assert_eq!((rest.records, rest.joined), (1, Joined::Whole { records: 0, bytes: 0 }));
+        assert_eq!((rest.cut, rest.attributor), (whole.cut, whole.attributor));
     }
 }

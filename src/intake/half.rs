@@ -20,11 +20,13 @@ pub(crate) struct Half {
     others: u32,
     /// A part of it is lost.
     is_broken: bool,
+    /// Joined and stored.
+    is_stored: bool,
 }
 
 impl Half {
     pub fn new(cut: CutRecord, id: FragmentId, in_force: Attribution) -> Self {
-        Self { cut, id, in_force, others: 0, is_broken: false }
+        Self { cut, id, in_force, others: 0, is_broken: false, is_stored: false }
     }
 
     /// The body with this half in its place, if it goes on with it.
@@ -40,6 +42,16 @@ impl Half {
     /// A part of it could not be stored: what comes later does not fit.
     pub fn breaks(&mut self) {
         self.is_broken = true;
+    }
+
+    /// The record is whole and stored. What is left of the body that has brought its end may have to be tried again.
+    pub fn stored(&mut self) {
+        self.is_stored = true;
+    }
+
+    /// Whether its record is stored, and this tells only where the rest of the body begins.
+    pub fn is_stored(&self) -> bool {
+        self.is_stored
     }
 
     /// The rest will not come any more, or does not fit.

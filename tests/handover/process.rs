@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use logspool::intake::{Attribution, EarlierLife, Filter, Intake, Outputs};
+use logspool::intake::{Attribution, EarlierLife, Filter, Intake, LineStyle, Outputs, Rules};
 use logspool::lifecycle::machine::seal_policy::SealPolicy;
 use logspool::runtime_api::event::StreamTypes;
 use logspool::telemetry::listener::{Body, HandleBody};
@@ -56,10 +56,8 @@ impl Process {
         };
         let types = StreamTypes { platform: true, function: true, extension: true };
         let seal = SealPolicy { invocations: None, age: std::time::Duration::from_secs(60), size_bytes: 1 << 30 };
-        Self {
-            intake: Intake::new(Arc::new(Mutex::new(spool)), types, Filter::default(), false, seal, earlier, outputs),
-            number,
-        }
+        let rules = Rules { types, filter: Filter::default(), sums_up: false, style: LineStyle::default(), seal };
+        Self { intake: Intake::new(Arc::new(Mutex::new(spool)), rules, earlier, outputs), number }
     }
 
     pub fn store(&self, body: &[u8]) -> BodyId {

@@ -1,0 +1,54 @@
+//! The end of a stream.
+
+use spool::{Batch, Meta, Seqno};
+
+use super::Intake;
+use super::encode::in_force;
+use super::line::{self, Head};
+use super::storing::salvage;
+use super::summary::{Summaries, write_line};
+
+impl Intake {
+    /// Writes the end of the stream, unless the spool has given no number. Before it stands what is known of invocations
+    /// that have not come to theirs.
+    pub fn end(&self, now_ms: i64) {
+        self.with_spool(|state, spool| {
+            if let Err(error) = salvage(state, spool, &self.filter, now_ms) {
+                crate::warn!(
+                    "error={:?} A record that was cut could not be stored; an adopter will ship it.",
+                    error.to_string()
+                );
+            }
+            state.lines.clear();
+            state.style.enter(spool.id());
+            let (first, mut records) = (spool.next_seq(), 0);
+            for finished in state.summaries.iter().flat_map(Summaries::unfinished) {
+                let seq = first.plus(u64::from(records)).0;
+                let head = Head::new(seq, Some(&finished.request_id), &state.attributor, now_ms);
+                write_line(&mut state.lines, &state.style, &finished, None, &head);
+                records += 1;
+            }
+            let seq = first.plus(u64::from(records));
+            if seq == Seqno(0) {
+                return;
+            }
+            line::end(&mut state.lines, state.style.format(), seq.0, &spool.losses(), false);
+            let meta = Meta { request_id: in_force(&state.attributor), ..Meta::default() };
+            let batch = Batch {
+                lines: &state.lines,
+                records: records + 1,
+                first_line_ms: None,
+                body_bytes: 0,
+                body_hash: 0,
+                meta: &meta,
+                end: true,
+            };
+            if let Err(error) = spool.append(&batch, now_ms) {
+                let error = error.to_string();
+                crate::warn!("error={error:?} The end of the stream could not be written; an adopter will write it.");
+            } else if let Some(summaries) = &mut state.summaries {
+                summaries.clear();
+            }
+        });
+    }
+}
