@@ -5,6 +5,7 @@ use std::ops::Range;
 use sandbox::Work;
 
 use crate::arguments::Arguments;
+use crate::stage::BUFFER_BYTES;
 
 /// How long the handler that is killed goes on, so that there is a middle to be killed in.
 const KILLED_SLEEP_MS: u64 = 400;
@@ -31,7 +32,7 @@ pub fn steps(arguments: &Arguments) -> Vec<Step> {
         if number == outage.start && !outage.is_empty() {
             steps.push(Step::OutageBegins);
         }
-        let work = work(number);
+        let work = if number + 1 == arguments.invocations { last_work() } else { work(number) };
         steps.push(if Some(number) == killed {
             Step::InvokeAndKill(Work { sleep_ms: KILLED_SLEEP_MS, ..work })
         } else {
@@ -65,6 +66,17 @@ fn work(number: u32) -> Work {
         json: rng.u8(..3) == 0,
         stderr: rng.u8(..6) == 0,
         sleep_ms: rng.u64(5..=80),
+        ..Work::default()
+    }
+}
+
+/// The one that is shown in the end: few lines, and one that the platform has to cut.
+fn last_work() -> Work {
+    Work {
+        lines: 3,
+        line_bytes: 120,
+        large_line_bytes: Some(BUFFER_BYTES + BUFFER_BYTES / 2),
+        sleep_ms: 60,
         ..Work::default()
     }
 }

@@ -14,6 +14,8 @@ use crate::run::RunError;
 
 /// The bucket.
 pub const BUCKET: &str = "logs";
+/// The least that a subscription may ask for, so that a record is cut that is not too long to be looked at.
+pub const BUFFER_BYTES: usize = 256 * 1024;
 const FUNCTION_NAME: &str = "demo";
 /// Room for a runtime that starts slowly: after a kill its start is part of the invocation.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(15);
@@ -47,6 +49,8 @@ impl Stage {
             .tmp(tmp(&directory))
             .extension_env("LOGSPOOL_DESTINATION", format!("s3://{BUCKET}"))
             .extension_env("LOGSPOOL_DIR", spool_root(&directory).display().to_string())
+            .extension_env("LOGSPOOL_INVOCATIONS", "true")
+            .extension_env("LOGSPOOL_BUFFER_BYTES", BUFFER_BYTES.to_string())
             .extension_env("LOGSPOOL_LOG", "info")
             .extension_env("AWS_ENDPOINT_URL_S3", s3.endpoint())
             .extension_env("AWS_ACCESS_KEY_ID", s3.access_key_id())

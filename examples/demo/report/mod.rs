@@ -13,7 +13,7 @@ use console::{Term, style, truncate_str};
 
 use crate::arguments::Arguments;
 use crate::session::{Session, matters};
-use crate::stage::BUCKET;
+use crate::stage::{BUCKET, BUFFER_BYTES};
 use account::Account;
 use costs::Costs;
 use further::Further;
@@ -40,7 +40,9 @@ pub struct Report {
     title: String,
     account: Account,
     lives: Vec<Life>,
-    example: Option<Object>,
+    /// The folder of the day that the objects are in.
+    day_folder: String,
+    example: Vec<String>,
     own_lines: usize,
     costs: Costs,
     failed: Vec<String>,
@@ -58,7 +60,8 @@ impl Report {
         Self {
             title: title(&session),
             findings: findings::of(&session.verdict, &account, session.spools_left, &session.shutdown),
-            example: objects.into_iter().max_by_key(Object::lines_of_text),
+            day_folder: objects.last().map_or_else(String::new, |object| object.day_folder().to_owned()),
+            example: example(&session, &objects),
             own_lines: session.verdict.own_lines,
             costs: Costs::new(&session),
             failed: failures(&session),
@@ -96,12 +99,11 @@ impl Report {
     }
 
     fn objects(&self, width: usize) -> String {
-        let folder = self.example.as_ref().map_or("", Object::day_folder);
-        let place = format!("In s3://{BUCKET}/{folder}, {NAMES}");
+        let place = format!("In s3://{BUCKET}/{}, {NAMES}", self.day_folder);
         let mut text = hanging("", &place, width) + &lives::render(&self.lives, width);
         if self.own_lines > 0 {
             let own = format!(
-                "Lines of the extension itself among them, at the end of each life: {}.",
+                "Lines of the extension itself among them, one for each invocation and one at the end of each life: {}.",
                 count(self.own_lines)
             );
             text += &hanging("", &own, width);
@@ -110,10 +112,21 @@ impl Report {
     }
 
     fn example(&self, width: usize) -> String {
-        const TITLE: &str = "Lines of ";
-        let Some(object) = &self.example else { return String::new() };
-        let title = format!("{TITLE}{}", object.name(width - TITLE.len()));
-        heading(&title) + &example::render(&object.text, width)
+        if self.example.is_empty() {
+            return String::new();
+        }
+        let long = self.example.iter().filter(|line| line.len() > BUFFER_BYTES);
+        let cut = long.map(|line| {
+            let kib = BUFFER_BYTES / 1024;
+            let text = format!(
+                "The platform has cut one record of {} bytes, since a body takes {kib} KiB of one; here it is whole.",
+                count(line.len())
+            );
+            hanging("", &text, width)
+        });
+        heading("An invocation, as a reader of the bucket sees it")
+            + &example::render(&self.example, width)
+            + &cut.collect::<String>()
     }
 
     fn verdict(&self, width: usize) -> String {
@@ -160,6 +173,12 @@ fn title(session: &Session) -> String {
         title += ", extension killed in one";
     }
     title + ": what became of every line"
+}
+
+/// The last one that went well.
+fn example(session: &Session, objects: &[Object]) -> Vec<String> {
+    let last = session.invocations.iter().rfind(|seen| seen.invocation.result.is_ok());
+    last.map_or_else(Vec::new, |seen| example::lines_of(objects, &seen.invocation.request_id))
 }
 
 /// Not the invocation in which the extension was killed: that one has to fail.

@@ -57,11 +57,6 @@ impl Object {
         self.file_name().get(..LIFE_CHARACTERS).unwrap_or_default()
     }
 
-    /// Lines of text; those that hold JSON are hard to read inside JSON.
-    pub fn lines_of_text(&self) -> usize {
-        self.text.matches(r#""type":"function""#).count() - self.text.matches(r#""message":"{"#).count()
-    }
-
     fn file_name(&self) -> &str {
         self.key.rsplit('/').next().unwrap_or_default()
     }

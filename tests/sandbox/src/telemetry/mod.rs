@@ -5,6 +5,7 @@
 mod awake;
 mod batch;
 mod client;
+mod cut;
 pub(crate) mod event;
 mod pump;
 mod relay;

@@ -8,11 +8,14 @@
 //! * Events from before the subscription wait in a backlog and are replayed to the new subscriber.
 //! * When the extension ends, what is buffered is never handed over. With `redeliver` it goes to the next subscriber.
 //! * Without the queue rule a batch that is due waits until the body in flight is answered.
+//! * A record larger than `maxBytes` comes in several bodies, one behind the other (see [`super::cut`]). If one of them is
+//!   dropped, so are those behind it.
 //! * Nothing becomes due while the environment is frozen.
 //!
 //! Instants come in as arguments. What is due is decided in awake time (see [`super::awake`]); the `time` of an event
 //! is the wall clock's, as it was at the beginning and has gone on since.
 
+use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -20,6 +23,7 @@ use serde_json::value::RawValue;
 
 use super::awake::AwakeClock;
 use super::batch::{Batch, Batcher};
+use super::cut::{Part, parts};
 use super::event::{self, LogFormat, LogsDropped};
 use super::subscription::{SchemaVersion, Subscription};
 use super::wire;
@@ -36,8 +40,13 @@ pub(crate) const SLOW_CONSUMER: &str =
 /// One telemetry POST.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Body {
+    /// What has not been accepted yet of its batch.
     pub(crate) batch: Batch,
     pub(crate) json: Bytes,
+    /// Events that are whole when this is accepted.
+    whole: Vec<usize>,
+    /// What has to follow before anything else: the batch holds a record that was cut.
+    rest: VecDeque<Part>,
 }
 
 /// How a POST ended.
@@ -56,6 +65,15 @@ pub(crate) enum Answer {
 struct Waiting {
     event: usize,
     line: Option<String>,
+}
+
+impl Body {
+    /// What follows on this one, which was accepted.
+    fn goes_on(mut self) -> Option<Self> {
+        let Part { events, json } = self.rest.pop_front()?;
+        self.batch.events.retain(|event| !self.whole.contains(event));
+        Some(Self { json, whole: events, ..self })
+    }
 }
 
 #[derive(Debug)]
@@ -304,8 +322,11 @@ impl Relay {
     }
 
     fn body(&self, batch: Batch) -> Body {
-        let events: Vec<String> = batch.events.iter().map(|&event| self.ledger.event(event).to_json()).collect();
-        Body { json: format!("[{}]", events.join(",")).into(), batch }
+        let bytes_max = self.subscriber.as_ref().map_or(usize::MAX, |it| it.subscription.buffering.bytes_max);
+        let events = batch.events.iter().map(|&event| (event, self.ledger.event(event).to_json())).collect();
+        let mut rest: VecDeque<_> = parts(events, bytes_max).into();
+        let Part { events: whole, json } = rest.pop_front().expect("a batch is one body at least");
+        Body { batch, json, whole, rest }
     }
 
     fn drop_declared(&mut self, batch: &Batch, reason: String, now: Instant) {
@@ -348,8 +369,11 @@ impl Relay {
     fn settle(&mut self, body: Body, answer: Answer, now: Instant) {
         match answer {
             Answer::Accepted => {
-                self.ledger.settle(&body.batch.events, Fate::Acknowledged);
-                self.offer_unanswered(now);
+                self.ledger.settle(&body.whole, Fate::Acknowledged);
+                match body.goes_on() {
+                    Some(next) => self.offer(next, self.clock.at(now)),
+                    None => self.offer_unanswered(now),
+                }
             }
             Answer::Refused(_) if self.rules.redeliver => self.offer_again(body, now),
             Answer::Refused(error) => self.drop_declared(&body.batch, format!("could not send events: {error}"), now),
@@ -383,10 +407,16 @@ impl Relay {
     }
 
     fn offer_again(&mut self, body: Body, now: Instant) {
+        self.offer(body, self.clock.at(now) + REDELIVER_PAUSE);
+    }
+
+    fn offer(&mut self, body: Body, not_before: Duration) {
         if self.subscriber.is_some() {
-            self.slot = Slot::Offered { body, not_before: self.clock.at(now) + REDELIVER_PAUSE };
-        } else {
+            self.slot = Slot::Offered { body, not_before };
+        } else if self.rules.redeliver {
             self.unanswered.push(body);
+        } else {
+            self.ledger.settle(&body.batch.events, Fate::NeverHandedOver);
         }
     }
 
