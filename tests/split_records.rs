@@ -4,7 +4,7 @@
 
 mod world;
 
-use sandbox::{Sandbox, SandboxBuilder, ShutdownReason, Work};
+use sandbox::{Fate, Sandbox, SandboxBuilder, ShutdownReason, Work};
 use serde_json::Value;
 use world::World;
 use world::wire::Wire;
@@ -64,6 +64,26 @@ async fn a_record_of_two_megabytes_is_one_line_again() {
     // What comes behind it belongs to whatever the platform itself has begun meanwhile.
     assert_eq!((told.len(), told[0]), (2, (true, Some("the-one-that-is-cut"))));
     assert!(lines[0]["record"] == serde_json::from_str::<Value>(&record).unwrap(), "not the same record");
+}
+
+/// Through the platform's own cutting, with lines before and behind, and with answers that get lost.
+#[tokio::test]
+async fn what_the_platform_cuts_is_delivered_byte_for_byte() {
+    for redeliver in [false, true] {
+        let world = World::new().await;
+        let sandbox = world.sandbox().extension_env("LOGSPOOL_BUFFER_BYTES", "256KiB").redeliver(redeliver);
+        let sandbox = sandbox.start().await.unwrap();
+        for kib in [300, 700] {
+            let work = Work { large_line_bytes: Some(kib << 10), lines: 20, ..Work::default() };
+            assert!(sandbox.invoke(work).await.result.is_ok());
+        }
+        let large = |sandbox: &Sandbox| {
+            let is_large = |event: &sandbox::Event| event.record.get().len() > 256 << 10;
+            sandbox.ledger().with_fate(Fate::Acknowledged).filter(|event| is_large(event)).count()
+        };
+        world.end(&sandbox).await;
+        assert_eq!(large(&sandbox), 2);
+    }
 }
 
 #[tokio::test]
