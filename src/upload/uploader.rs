@@ -38,7 +38,8 @@ struct Shared {
 
 struct State {
     outbox: Outbox,
-    running: BTreeMap<u64, AbortHandle>,
+    /// Attempts by their number.
+    running: BTreeMap<u64, (OutgoingId, AbortHandle)>,
     told_configuration: bool,
     in_outage: bool,
     totals: Totals,
@@ -109,7 +110,7 @@ impl Uploader {
         state.outbox.attempt_begun(&outgoing);
         let store = Arc::clone(&self.shared.store);
         let put = tokio::spawn(put(store, outgoing.clone()));
-        state.running.insert(attempt, put.abort_handle());
+        state.running.insert(attempt, (id, put.abort_handle()));
         let uploader = self.clone();
         tokio::spawn(async move {
             match put.await {
@@ -123,7 +124,7 @@ impl Uploader {
     /// Cancels an upload. One that has ended in the meantime reports that.
     pub fn cancel(&self, id: OutgoingId, attempt: u64) {
         let mut state = lock(&self.shared.state);
-        if let Some(running) = state.running.remove(&attempt) {
+        if let Some((_, running)) = state.running.remove(&attempt) {
             running.abort();
             state.outbox.attempt_failed(&id);
         }
@@ -131,8 +132,11 @@ impl Uploader {
 
     /// Cancels whatever runs.
     pub fn cancel_all(&self) {
-        let running = std::mem::take(&mut lock(&self.shared.state).running);
-        running.into_values().for_each(|attempt| attempt.abort());
+        let mut state = lock(&self.shared.state);
+        for (id, attempt) in std::mem::take(&mut state.running).into_values() {
+            attempt.abort();
+            state.outbox.attempt_failed(&id);
+        }
     }
 
     fn ended(&self, outgoing: &Outgoing, attempt: u64, end: End) {
