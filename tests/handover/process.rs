@@ -1,6 +1,8 @@
 //! The process: intake over a spool on a directory. One that dies drops them, which is what SIGKILL leaves behind: whatever
 //! was written, and a free lock.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -19,7 +21,7 @@ use spool::{BodyId, Codec, Compression, Identity, SealReason, Spool, SpoolConfig
 pub const NOW_MS: i64 = 1_790_000_000_000;
 
 pub struct Process {
-    intake: Intake,
+    intake: Arc<Intake>,
     number: i64,
 }
 
@@ -27,10 +29,10 @@ fn keys() -> ObjectKeys {
     ObjectKeys::try_new("", "f").unwrap()
 }
 
-fn make_spool(root: &Path, number: i64) -> Spool {
+fn make_spool(root: &Path, number: i64, codec: Codec) -> Spool {
     let config = SpoolConfig {
         root: root.to_owned(),
-        compression: Compression { codec: Codec::None, level: 1, frame_bytes_max: None },
+        compression: Compression { codec, level: 1, frame_bytes_max: None },
         line_format: LINE_FORMAT_JSON,
         label: labeler(keys()),
         limits: SpoolLimits { keep_free_bytes: 0, ..SpoolLimits::default() },
@@ -42,8 +44,8 @@ fn make_spool(root: &Path, number: i64) -> Spool {
 
 impl Process {
     /// Begins as the extension does: with what the newest spool of the earlier lives tells.
-    pub fn begin(root: &Path, number: i64) -> Self {
-        let spool = make_spool(root, number);
+    pub fn begin(root: &Path, number: i64, codec: Codec) -> Self {
+        let spool = make_spool(root, number, codec);
         let found = find_orphans(root, spool.id()).unwrap();
         let mut tails = found.orphans.iter().rev().map(|orphan| orphan.tail(u64::MAX));
         let newest = tails.next().unwrap_or_default();
@@ -56,14 +58,23 @@ impl Process {
         };
         let types = StreamTypes { platform: true, function: true, extension: true };
         let seal = SealPolicy { invocations: None, age: std::time::Duration::from_secs(60), size_bytes: 1 << 30 };
-        Self {
-            intake: Intake::new(Arc::new(Mutex::new(spool)), types, Filter::default(), false, seal, earlier, outputs),
-            number,
-        }
+        let spool = Arc::new(Mutex::new(spool));
+        let intake = Intake::new(spool, types, Filter::default(), false, seal, earlier, outputs);
+        Self { intake: Arc::new(intake), number }
     }
 
     pub fn store(&self, body: &[u8]) -> BodyId {
         self.intake.handle(Body { bytes: body.to_vec(), cut_bytes: 0, sequence_id: None })
+    }
+
+    /// What a listener hands bodies to.
+    pub fn handler(&self) -> Arc<dyn HandleBody> {
+        Arc::clone(&self.intake) as _
+    }
+
+    /// Whether somebody else still has the handler.
+    pub fn is_held(&self) -> bool {
+        Arc::strong_count(&self.intake) > 1
     }
 
     pub fn answer_is_lost(&self, id: BodyId) {
@@ -87,7 +98,7 @@ impl Process {
 pub fn deliver(root: &Path, number: i64) -> VecDeque<(String, Vec<u8>)> {
     let store_root = tempfile::tempdir().unwrap();
     let store = FileStore::new(store_root.path());
-    let spool = make_spool(root, number);
+    let spool = make_spool(root, number, Codec::None);
     let orphans = find_orphans(root, spool.id()).unwrap().orphans;
     let mut outbox = Outbox::new(Arc::new(Mutex::new(spool)), keys(), "1".into());
     for orphan in orphans {
