@@ -14,7 +14,7 @@ use crate::adoption;
 use crate::config::{Config, ConfigErrors, Delivery, StoreSettings};
 use crate::deadline::now_ms;
 use crate::identity;
-use crate::intake::{Attribution, EarlierLife, FieldFacts, Intake, LineStyle, Outputs, SharedSpool, lock};
+use crate::intake::{Attribution, Concurrency, EarlierLife, FieldFacts, Intake, LineStyle, Outputs, SharedSpool, lock};
 use crate::lifecycle::machine::drain_policy::DrainStrategy;
 use crate::lifecycle::machine::{Event, Policies};
 use crate::lifecycle::{Ended, Lifecycle, Links, next_event};
@@ -98,7 +98,7 @@ async fn prepare(
 ) -> Result<Extension, Unprepared> {
     let listener = Listener::bind(config.listener).await;
     let registered = register(client, name, &[EventType::Invoke, EventType::Shutdown]).await;
-    let Registered { id, account_id } = registered.ok_or(Unprepared::NotRegistered)?;
+    let Registered { id, account_id, hears_of_invocations } = registered.ok_or(Unprepared::NotRegistered)?;
     let listener = listener.map_err(|error| {
         crate::warn!("error={error:?} No telemetry port is to be had; no logs are collected.");
         Unprepared::Registered(id.clone())
@@ -146,7 +146,10 @@ async fn prepare(
         earlier,
         outputs,
     );
-    let intake = Arc::new(intake.with_style(line_style(config, account_id.as_deref())));
+    // Who takes no extension that wants INVOKE runs many invocations at a time, whatever the variable says.
+    let concurrency = if hears_of_invocations { config.concurrency } else { Concurrency::Many };
+    let intake = intake.with_style(line_style(config, account_id.as_deref())).with_concurrency(concurrency);
+    let intake = Arc::new(intake);
 
     let port = listener.port();
     let (listener, handler) = (Arc::new(listener), Arc::clone(&intake));

@@ -18,10 +18,10 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use attribution::Attribution;
 pub(crate) use attribution::Attributor;
+pub use attribution::{Attribution, Concurrency};
 pub use encode::Observed;
-use encode::{Context, Encoded, Joined, encode, in_force};
+use encode::{Context, Encoded, Joined, encode};
 pub use filter::{Filter, FilterCounts};
 use half::Half;
 use line::Head;
@@ -146,6 +146,15 @@ impl Intake {
         self
     }
 
+    /// So many invocations run at the same time; one, unless this says otherwise.
+    #[must_use]
+    pub fn with_concurrency(mut self, concurrency: Concurrency) -> Self {
+        if concurrency == Concurrency::Many {
+            self.state.get_mut().unwrap_or_else(PoisonError::into_inner).attributor = Attributor::of_many();
+        }
+        self
+    }
+
     /// Totals of this life.
     pub fn totals(&self) -> Totals {
         lock(&self.state).totals
@@ -252,7 +261,7 @@ impl Intake {
     ) -> Result<(), AppendError> {
         let half = state.half.as_ref().map(|half| half.id);
         let mut meta =
-            Meta { request_id: in_force(&encoded.attributor), tenant: encoded.tenant.take(), ..Meta::default() };
+            Meta { request_id: encoded.attributor.told_in_force(), tenant: encoded.tenant.take(), ..Meta::default() };
         let (mut lines, mut records) = (state.lines.as_slice(), encoded.records);
         match (&encoded.cut, encoded.joined, *fragment) {
             (None, Joined::Whole { .. }, _) => meta.resolves = half,
@@ -261,7 +270,7 @@ impl Intake {
                 if let Joined::Whole { records: joined_records, bytes } = joined {
                     // One record ends here and another one is cut: the first has to be safe before the second takes its place.
                     let (line, others) = lines.split_at(bytes);
-                    let request_id = in_force(&state.attributor);
+                    let request_id = state.attributor.told_in_force();
                     let meta = Meta { request_id, resolves: half, ..Meta::default() };
                     spool.append(&Batch { records: joined_records, ..Half::batch(line, &meta) }, now_ms)?;
                     (lines, records, resolves) = (others, records - joined_records, None);
@@ -391,7 +400,7 @@ impl Intake {
                 return;
             }
             line::end(&mut state.lines, state.style.format(), seq.0, &spool.losses(), false);
-            let meta = Meta { request_id: in_force(&state.attributor), ..Meta::default() };
+            let meta = Meta { request_id: state.attributor.told_in_force(), ..Meta::default() };
             let batch = Batch {
                 lines: &state.lines,
                 records: records + 1,
@@ -517,7 +526,7 @@ fn salvage(state: &mut State, spool: &mut Spool, filter: &Filter, now_ms: i64) -
     let redacted = u64::from(matches!(bytes, Cow::Owned(_)));
     let head = Head::new(spool.next_seq().0, half.in_force.as_str(), &state.attributor, now_ms);
     line::unparsed(&mut state.lines, &state.style, &bytes, &head);
-    let meta = Meta { request_id: in_force(&state.attributor), resolves: Some(half.id), ..Meta::default() };
+    let meta = Meta { request_id: state.attributor.told_in_force(), resolves: Some(half.id), ..Meta::default() };
     spool.append(&Half::batch(&state.lines, &meta), now_ms)?;
     state.half = None;
     state.totals.records += 1;
