@@ -13,8 +13,9 @@ use tokio::sync::{mpsc, watch};
 use crate::adoption;
 use crate::config::{Config, ConfigErrors, Delivery, StoreSettings};
 use crate::deadline::now_ms;
+use crate::earlier_life;
 use crate::identity;
-use crate::intake::{Attribution, Concurrency, EarlierLife, FieldFacts, Intake, LineStyle, Outputs, SharedSpool, lock};
+use crate::intake::{Concurrency, FieldFacts, Intake, LineStyle, Outputs, SharedSpool, lock};
 use crate::lifecycle::machine::drain_policy::DrainStrategy;
 use crate::lifecycle::machine::{Event, Policies};
 use crate::lifecycle::{Ended, Lifecycle, Links, next_event};
@@ -29,8 +30,6 @@ use crate::upload::store::file::FileStore;
 use crate::upload::store::s3::S3Store;
 use crate::upload::uploader::Uploader;
 
-/// Bytes of an orphan's last segment that may be read before the first `next`.
-const TAIL_BYTES_MAX: u64 = 8 * 1024 * 1024;
 const REGISTER_PAUSES_MS: [u64; 5] = [50, 100, 200, 400, 1_000];
 const SUBSCRIBE_PAUSES_MS: [u64; 3] = [200, 400, 900];
 
@@ -107,10 +106,7 @@ async fn prepare(
     let spool = make_spool(config, Arc::clone(&label)).ok_or_else(|| Unprepared::Registered(id.clone()))?;
     let own = spool.id();
     let mut found = orphans_of(&config.spool_root, own);
-    let mut tails = found.orphans.iter().rev().map(|orphan| orphan.tail(TAIL_BYTES_MAX));
-    let newest = tails.next().unwrap_or_default();
-    let in_force = newest.request_id.or_else(|| tails.find_map(|tail| tail.request_id));
-    let earlier = EarlierLife { in_force: Attribution::restore(in_force), unanswered: newest.bodies };
+    let earlier = earlier_life::read(&found.orphans);
     let excess = found.take_excess(config.spool_limits.orphans_max);
     let spool: SharedSpool = Arc::new(Mutex::new(spool));
 

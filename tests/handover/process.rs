@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use logspool::intake::{Attribution, EarlierLife, Filter, Intake, Outputs};
+use logspool::earlier_life;
+use logspool::intake::{Filter, Intake, Outputs};
 use logspool::lifecycle::machine::seal_policy::SealPolicy;
 use logspool::runtime_api::event::StreamTypes;
 use logspool::telemetry::listener::{Body, HandleBody};
@@ -16,7 +17,10 @@ use logspool::upload::outbox::Outbox;
 use logspool::upload::outgoing::{LINE_FORMAT_JSON, labeler};
 use logspool::upload::store::ObjectStore;
 use logspool::upload::store::file::FileStore;
-use spool::{BodyId, Codec, Compression, Identity, SealReason, Spool, SpoolConfig, SpoolId, SpoolLimits, find_orphans};
+use spool::{
+    BodyId, Codec, Compression, Identity, SealReason, Spool, SpoolConfig, SpoolId, SpoolLimits, TailBudget,
+    find_orphans,
+};
 
 pub const NOW_MS: i64 = 1_790_000_000_000;
 
@@ -47,10 +51,7 @@ impl Process {
     pub fn begin(root: &Path, number: i64, codec: Codec) -> Self {
         let spool = make_spool(root, number, codec);
         let found = find_orphans(root, spool.id()).unwrap();
-        let mut tails = found.orphans.iter().rev().map(|orphan| orphan.tail(u64::MAX));
-        let newest = tails.next().unwrap_or_default();
-        let in_force = newest.request_id.or_else(|| tails.find_map(|tail| tail.request_id));
-        let earlier = EarlierLife { in_force: Attribution::restore(in_force), unanswered: newest.bodies };
+        let earlier = earlier_life::read_within(&found.orphans, &mut TailBudget::new(u64::MAX, &|| false));
         let outputs = Outputs {
             events: Arc::new(|_| {}),
             orphans: Arc::new(|_| panic!("nothing fails here")),
