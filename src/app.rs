@@ -13,8 +13,9 @@ use tokio::sync::{mpsc, watch};
 use crate::adoption;
 use crate::config::{Config, ConfigErrors, Delivery, StoreSettings};
 use crate::deadline::now_ms;
+use crate::earlier_life;
 use crate::identity;
-use crate::intake::{Attribution, EarlierLife, FieldFacts, Intake, LineStyle, Outputs, Rules, SharedSpool, lock};
+use crate::intake::{Concurrency, FieldFacts, Intake, LineStyle, Outputs, Rules, SharedSpool, lock};
 use crate::lifecycle::machine::drain_policy::DrainStrategy;
 use crate::lifecycle::machine::{Event, Policies};
 use crate::lifecycle::{Ended, Lifecycle, Links, next_event};
@@ -29,8 +30,6 @@ use crate::upload::store::file::FileStore;
 use crate::upload::store::s3::S3Store;
 use crate::upload::uploader::Uploader;
 
-/// Bytes of an orphan's last segment that may be read before the first `next`.
-const TAIL_BYTES_MAX: u64 = 8 * 1024 * 1024;
 const REGISTER_PAUSES_MS: [u64; 5] = [50, 100, 200, 400, 1_000];
 const SUBSCRIBE_PAUSES_MS: [u64; 3] = [200, 400, 900];
 
@@ -98,7 +97,7 @@ async fn prepare(
 ) -> Result<Extension, Unprepared> {
     let listener = Listener::bind(config.listener).await;
     let registered = register(client, name, &[EventType::Invoke, EventType::Shutdown]).await;
-    let Registered { id, account_id } = registered.ok_or(Unprepared::NotRegistered)?;
+    let Registered { id, account_id, hears_of_invocations } = registered.ok_or(Unprepared::NotRegistered)?;
     let listener = listener.map_err(|error| {
         crate::warn!("error={error:?} No telemetry port is to be had; no logs are collected.");
         Unprepared::Registered(id.clone())
@@ -107,10 +106,7 @@ async fn prepare(
     let spool = make_spool(config, Arc::clone(&label)).ok_or_else(|| Unprepared::Registered(id.clone()))?;
     let own = spool.id();
     let mut found = orphans_of(&config.spool_root, own);
-    let mut tails = found.orphans.iter().rev().map(|orphan| orphan.tail(TAIL_BYTES_MAX));
-    let newest = tails.next().unwrap_or_default();
-    let in_force = newest.request_id.or_else(|| tails.find_map(|tail| tail.request_id));
-    let earlier = EarlierLife { in_force: Attribution::restore(in_force), unanswered: newest.bodies };
+    let earlier = earlier_life::read(&found.orphans);
     let excess = found.take_excess(config.spool_limits.orphans_max);
     let spool: SharedSpool = Arc::new(Mutex::new(spool));
 
@@ -137,8 +133,11 @@ async fn prepare(
     if config.drain.strategy == DrainStrategy::End {
         seal.invocations = seal.invocations.or(std::num::NonZeroU32::new(1));
     }
+    // Who takes no extension that wants INVOKE runs many invocations at a time, whatever the variable says.
+    let concurrency = if hears_of_invocations { config.concurrency } else { Concurrency::Many };
     let rules = Rules {
         types: config.types,
+        concurrency,
         filter: config.filter.clone(),
         sums_up: config.invocations,
         style: line_style(config, account_id.as_deref()),

@@ -13,7 +13,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | compose | [`app`], [`adoption`], [`config`]; [`tools`] for people |
-//! | drive | [`lifecycle`], [`intake`], [`upload::outbox`], [`upload::uploader`] |
+//! | drive | [`lifecycle`], [`earlier_life`], [`intake`], [`upload::outbox`], [`upload::uploader`] |
 //! | touch the outside | [`runtime_api::client`], [`telemetry::listener`], [`upload::store`], the crate `spool` |
 //! | pure | `intake::attribution`, [`lifecycle::machine`], [`upload::object_key`], [`upload::retry`] |
 //! | vocabulary | [`runtime_api::event`], [`telemetry::event`], [`deadline`], [`logging`], [`supervision`] |
@@ -22,6 +22,7 @@ pub mod adoption;
 pub mod app;
 pub mod config;
 pub mod deadline;
+pub mod earlier_life;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -76,6 +76,26 @@ async fn a_body_that_a_killed_life_has_stored_is_not_stored_again_by_the_next_on
     assert_eq!(delivered(&world, &sandbox, &["before the kill", "after it"]).await, [1, 1]);
 }
 
+/// What stands in the way of a start is not read at any price.
+#[tokio::test]
+async fn a_tail_that_is_too_long_for_a_start_costs_a_repetition_and_nothing_else() {
+    let world = World::new().await;
+    let sandbox = unfrozen(&world).start().await.unwrap();
+    assert_eq!(Wire::connect(&sandbox).await.post(&body("before the kill")).await, 200);
+    sandbox.kill_extension().await;
+    let [spool] = world.spools().try_into().unwrap();
+    let files = std::fs::read_dir(spool).unwrap().map(|entry| entry.unwrap().path());
+    let newest = files.filter(|path| path.extension().is_some_and(|extension| extension == "seg")).max().unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(newest).unwrap();
+    file.set_len(file.metadata().unwrap().len() + (9 << 20)).unwrap();
+    while sandbox.invoke(Work { lines: 0, ..Work::default() }).await.result.is_err() {}
+    let mut wire = Wire::connect(&sandbox).await;
+    for text in ["before the kill", "after it"] {
+        assert_eq!(wire.post(&body(text)).await, 200);
+    }
+    assert_eq!(delivered(&world, &sandbox, &["before the kill", "after it"]).await, [2, 1]);
+}
+
 #[tokio::test]
 async fn a_sequence_id_tells_a_repetition_on_any_connection() {
     let world = World::new().await;

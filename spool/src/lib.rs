@@ -54,7 +54,8 @@ mod spool;
 mod storage;
 
 pub use adopt::{
-    Adopted, AdoptionReport, BodyId, Found, NotAdopted, Orphan, StreamEnd, Tail, UnknownVersion, find_orphans,
+    Adopted, AdoptionReport, BodyId, Found, NotAdopted, Orphan, StreamEnd, Tail, TailBudget, UnknownVersion,
+    find_orphans,
 };
 pub use codec::{Codec, CodecError, Compression, compress_whole};
 pub use format::checksum::object_digest;

@@ -10,14 +10,20 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use spool::{
-    Adopted, Batch, BodyId, Compression, LossCause, ManifestState, Meta, NotAdopted, Orphan, SealReason, SealedSegment,
-    Seqno, Spool, SpoolId, find_orphans,
+    Adopted, Batch, BodyId, Codec, Compression, LossCause, ManifestState, Meta, NotAdopted, Orphan, SealReason,
+    SealedSegment, Seqno, Spool, SpoolId, Tail, TailBudget, find_orphans,
 };
 use tempfile::TempDir;
 use world::{NOW_MS, append, append_end, batch, copy, create, decoded, dir, names, object, only_orphan, records};
 
 fn spool(root: &Path) -> Spool {
     create(root, Compression::default(), &mut fastrand::Rng::with_seed(21))
+}
+
+/// One that needs as much space as its lines.
+fn uncompressed(root: &Path) -> Spool {
+    let compression = Compression { codec: Codec::None, level: 1, frame_bytes_max: None };
+    create(root, compression, &mut fastrand::Rng::with_seed(21))
 }
 
 /// A spool with sealed segments of these numbers of records and an open one.
@@ -272,7 +278,10 @@ fn the_request_id_in_force_is_that_of_the_last_entry() {
         let meta = Meta { request_id: Some(request_id.into()), ..Meta::default() };
         spool.append(&batch(&lines, count, &meta), NOW_MS).unwrap();
     }
-    let found = |bytes_max| only_orphan(copied(root.path()).path()).tail(bytes_max).request_id;
+    let found = |bytes_max| {
+        let mut budget = TailBudget::new(bytes_max, &|| true);
+        only_orphan(copied(root.path()).path()).tail(&mut budget).request_id
+    };
     assert_eq!(found(1 << 20).as_deref(), Some("last"), "a body without a line counts, too");
     assert_eq!(found(10), None, "what is too long to be read at a start is not read");
     world::seal(&mut spool, SealReason::Age);
@@ -316,10 +325,64 @@ fn the_last_bodies_are_known_unless_the_stream_has_ended() {
             world::seal(&mut spool, SealReason::Size);
         }
     }
-    let found = || Vec::from(only_orphan(copied(root.path()).path()).tail(1 << 20).bodies);
+    let found = || {
+        let mut budget = TailBudget::new(1 << 20, &|| false);
+        Vec::from(only_orphan(copied(root.path()).path()).tail(&mut budget).bodies)
+    };
     assert_eq!(found(), appended[6..], "the last 64, of more than one file");
     append(&mut spool, 0, true);
     assert_eq!(found(), [], "it had the time to answer");
     append(&mut spool, 71, false);
     assert_eq!(found().last(), Some(&BodyId { hash: 71, bytes: 7 }), "a late one");
+}
+
+#[test]
+fn a_long_tail_is_read_as_long_as_there_is_time() {
+    let root = tempfile::tempdir().unwrap();
+    let mut spool = uncompressed(root.path());
+    for number in 0..200u64 {
+        let lines = records(spool.id(), spool.next_seq().0..spool.next_seq().0 + 20);
+        let meta = Meta { request_id: Some(number.to_string()), ..Meta::default() };
+        let body = Batch { body_hash: 1 + number, body_bytes: 7, ..batch(&lines, 20, &meta) };
+        spool.append(&body, NOW_MS).unwrap();
+    }
+    let left = copied(root.path());
+    let orphan = only_orphan(left.path());
+    let asked = std::cell::Cell::new(0);
+    let tail = |answers: u32| {
+        asked.set(0);
+        let is_over = || asked.replace(asked.get() + 1) == answers;
+        orphan.tail(&mut TailBudget::new(1 << 30, &is_over))
+    };
+    let whole = tail(u32::MAX);
+    assert_eq!((whole.request_id.as_deref(), whole.bodies.len()), (Some("199"), 64));
+    let asked_in_all = asked.get();
+    assert!(asked_in_all > 1, "it is long enough to be asked more than once");
+    for answers in 0..asked_in_all {
+        assert_eq!(tail(answers), Tail::default(), "what is not read to its end tells nothing");
+        assert_eq!(asked.get(), answers + 1, "nothing more is read");
+    }
+}
+
+#[test]
+fn damage_is_not_searched_for_long_at_a_start() {
+    for (zeros, expected) in [(10_000, Some("behind")), (200_000, None)] {
+        let root = tempfile::tempdir().unwrap();
+        let mut spool = uncompressed(root.path());
+        let zeros = vec![b'\n'; zeros];
+        let batches = [("before", b"{}\n".as_slice()), ("in", &zeros), ("behind", b"{}\n")];
+        for (request_id, lines) in batches {
+            let meta = Meta { request_id: Some(request_id.into()), ..Meta::default() };
+            spool.append(&batch(lines, 1, &meta), NOW_MS).unwrap();
+        }
+        let left = copied(root.path());
+        let path = dir(left.path(), spool.id()).join("000000000000.seg");
+        let mut bytes = fs::read(&path).unwrap();
+        let at = bytes.windows(2).position(|window| window == b"in").unwrap();
+        bytes[at] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let orphan = only_orphan(left.path());
+        let tail = orphan.tail(&mut TailBudget::new(1 << 30, &|| false));
+        assert_eq!(tail.request_id.as_deref(), expected);
+    }
 }

@@ -11,7 +11,7 @@ use halves::*;
 use model_world::{COMPRESSIONS, NOW_MS, batch, config, dir, identity, labeler, names, only_orphan};
 use spool::{
     AppendError, Batch, Compression, FRAGMENT_BYTES_MAX, Fragment, FragmentId, LossCause, Meta, SealReason, Seqno,
-    Spool, WhenFull,
+    Spool, TailBudget, WhenFull,
 };
 
 #[test]
@@ -138,7 +138,7 @@ fn it_is_copied_on_as_long_as_it_is_pending() {
         assert_eq!((fragment.id(), fragment.time_ms()), (id, NOW_MS - 5));
         let own = (fragment.request_id(), fragment.tenant());
         assert_eq!(own, (Some("a"), Some("tenant of a")), "whatever is in force by now");
-        let tail = only_orphan(copied(root.path()).path()).tail(1 << 20);
+        let tail = only_orphan(copied(root.path()).path()).tail(&mut TailBudget::new(1 << 20, &|| false));
         assert_eq!(tail.request_id, Some(format!("b{round}")), "and that is known, too");
         assert_eq!(tail.bodies, [], "a copy is no body");
     }

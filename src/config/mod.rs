@@ -23,8 +23,8 @@ use spool::{Codec, Compression, SpoolLimits, WhenFull};
 use value::Rule;
 pub use vars::{Env, Vars};
 
-use crate::intake::LineSettings;
 use crate::intake::filter::Filter;
+use crate::intake::{Concurrency, LineSettings};
 use crate::lifecycle::machine::drain_policy::{DrainPolicy, DrainStrategy};
 use crate::lifecycle::machine::seal_policy::SealPolicy;
 use crate::logging::Level;
@@ -103,6 +103,8 @@ pub struct Config {
     pub log: Level,
     /// What Lambda says of the function.
     pub function: FunctionFacts,
+    /// How many invocations the environment runs at the same time.
+    pub concurrency: Concurrency,
     /// `host:port` of the platform's APIs; an emulator may put a scheme before and a path behind it.
     pub runtime_api: Option<String>,
 }
@@ -186,6 +188,7 @@ impl Reader<'_> {
             buffering: self.buffering(),
             listener: self.listener(),
             log: self.required(&settings::LOG, |text| value::word(&Level::ALL, text)),
+            concurrency: self.concurrency(),
             runtime_api: self.given("AWS_LAMBDA_RUNTIME_API"),
             function,
         }
@@ -197,6 +200,14 @@ impl Reader<'_> {
             version: self.given("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_else(|| "unknown".into()),
             memory_mb: self.given("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").and_then(|text| text.parse().ok()),
             region: self.given("AWS_REGION"),
+        }
+    }
+
+    /// Lambda Managed Instances are the only environments that run many.
+    fn concurrency(&self) -> Concurrency {
+        match self.given("AWS_LAMBDA_INITIALIZATION_TYPE").as_deref() {
+            Some("lambda-managed-instances") => Concurrency::Many,
+            _ => Concurrency::One,
         }
     }
 

@@ -80,3 +80,17 @@ fn an_empty_variable_counts_as_none() {
     let (_, errors) = read(&[("LOGSPOOL_SEAL_AGE", ""), ("LOGSPOOL_DESTINATION", " ")]);
     assert!(errors.is_empty());
 }
+
+#[test]
+fn only_managed_instances_run_many_invocations_at_a_time() {
+    for (kind, concurrency) in [
+        ("lambda-managed-instances", Concurrency::Many),
+        ("on-demand", Concurrency::One),
+        ("provisioned-concurrency", Concurrency::One),
+        ("snap-start", Concurrency::One),
+        ("", Concurrency::One),
+    ] {
+        assert_eq!(read(&[("AWS_LAMBDA_INITIALIZATION_TYPE", kind)]).0.concurrency, concurrency, "{kind}");
+    }
+    assert_eq!(read(&[]).0.concurrency, Concurrency::One);
+}

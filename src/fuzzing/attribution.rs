@@ -1,4 +1,5 @@
-//! Whom records belong to, beside the rule written down once more: an id of its own, else the last start.
+//! Whom records belong to, beside the rules written down once more: an id of its own, else the last start; where many run at a time
+//! an id of its own, else Init as long as no invocation was told of.
 
 use crate::intake::{Attribution, Attributor};
 use crate::telemetry::event::{EventKind, RecordFacts};
@@ -16,8 +17,8 @@ const KINDS: [EventKind; 8] = [
 
 /// Input: two bytes an event, its kind and its request id.
 pub fn attribution(data: &[u8]) {
-    let mut attributor = Attributor::new(Attribution::Unattributed);
-    let mut in_force: Option<String> = None;
+    let (mut one, mut many) = (Attributor::new(Attribution::Unattributed), Attributor::of_many());
+    let (mut in_force, mut is_init) = (None::<String>, false);
     for event in data.chunks_exact(2) {
         let kind = KINDS[usize::from(event[0]) % KINDS.len()];
         let own = (event[1] % 4 > 0).then(|| event[1].to_string());
@@ -27,11 +28,13 @@ pub fn attribution(data: &[u8]) {
             EventKind::Start if own.is_some() => in_force.clone_from(&own),
             _ => {}
         }
-        let attribution = attributor.observe(kind, &facts, None);
-        assert_eq!(attribution.as_str(), own.as_deref().or(in_force.as_deref()));
-        // A restart in between changes nothing.
+        is_init = kind == EventKind::InitStart || is_init && !matches!(kind, EventKind::Start | EventKind::Report);
+        assert_eq!(one.observe(kind, &facts, None).as_str(), own.as_deref().or(in_force.as_deref()));
+        assert_eq!(many.observe(kind, &facts, None).as_str(), own.as_deref().or(is_init.then_some("init")));
+        // A restart in between changes nothing where one runs at a time, and leaves nothing where many do.
         if event[0] >= 128 {
-            attributor = Attributor::new(Attribution::restore(attributor.in_force().as_str().map(str::to_owned)));
+            one = Attributor::new(Attribution::restore(one.told_in_force()));
+            (many, is_init) = (Attributor::of_many(), false);
         }
     }
 }

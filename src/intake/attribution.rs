@@ -3,6 +3,10 @@
 //! Text records carry no request id. The rule for functions that run one invocation at a time: what comes after
 //! `platform.start` belongs to that invocation until the next start (late records after `platform.runtimeDone` too), what
 //! comes after `platform.initStart` to Init. An id in the record itself always wins.
+//!
+//! Where invocations run at the same time (Lambda Managed Instances) their records interleave, so nothing else counts: a record
+//! without an id belongs to nobody. Only Init is alone: what comes after `platform.initStart` belongs to it until the first
+//! invocation is told of. An earlier life leaves nothing to go on with.
 
 use super::carried::Carried;
 use crate::runtime_api::event::RequestId;
@@ -44,23 +48,54 @@ impl Attribution {
     }
 }
 
+/// How many invocations an environment runs at the same time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Concurrency {
+    /// One: whatever comes between two starts belongs to the first of them.
+    #[default]
+    One,
+    /// Many: only a record itself can tell.
+    Many,
+}
+
 /// The attribution in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attributor {
+    concurrency: Concurrency,
     in_force: Attribution,
-    /// What is known of the request in force.
+    /// What is known of the request in force, or of those that run.
     pub(super) carried: Carried,
 }
 
 impl Attributor {
-    /// Begins with what an earlier life left.
+    /// One invocation at a time. Begins with what an earlier life left.
     pub fn new(in_force: Attribution) -> Self {
-        Self { in_force, carried: Carried::default() }
+        Self { concurrency: Concurrency::One, in_force, carried: Carried::of_one() }
+    }
+
+    /// Many invocations at a time.
+    pub fn of_many() -> Self {
+        let in_force = Attribution::Unattributed;
+        Self { concurrency: Concurrency::Many, in_force, carried: Carried::of_many() }
+    }
+
+    /// How many invocations run at the same time.
+    pub fn concurrency(&self) -> Concurrency {
+        self.concurrency
     }
 
     /// What is in force for the next record.
     pub fn in_force(&self) -> &Attribution {
         &self.in_force
+    }
+
+    /// The same as it stands in the meta of an entry. `None`: nothing to tell, what was in force stays.
+    pub fn told_in_force(&self) -> Option<String> {
+        match (self.concurrency, self.in_force.as_str()) {
+            // Init is over, and no invocation takes its place.
+            (Concurrency::Many, None) => Some(String::new()),
+            (_, in_force) => in_force.map(str::to_owned),
+        }
     }
 
     /// Takes the next event and tells whom it belongs to. One that was cut and is whole only now brings along what was in
@@ -76,9 +111,11 @@ impl Attributor {
             .as_deref()
             .filter(|id| !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX)
             .map(|id| Attribution::Invocation(RequestId(id.to_owned())));
-        match (kind, &own) {
-            (EventKind::InitStart, _) => self.in_force = Attribution::Init,
-            (EventKind::Start, Some(own)) => self.in_force = own.clone(),
+        match (self.concurrency, kind, &own) {
+            (_, EventKind::InitStart, _) => self.in_force = Attribution::Init,
+            (Concurrency::One, EventKind::Start, Some(own)) => self.in_force = own.clone(),
+            // A start may be lost; what the platform reports has run.
+            (Concurrency::Many, EventKind::Start | EventKind::Report, _) => self.in_force = Attribution::Unattributed,
             _ => {}
         }
         own.unwrap_or_else(|| began_under.unwrap_or(&self.in_force).clone())
@@ -118,6 +155,51 @@ mod tests {
     }
 
     #[test]
+    fn where_many_run_at_a_time_only_a_record_itself_can_tell() {
+        let rows = [
+            ("before everything", EventKind::Function, none(), Attribution::Unattributed),
+            ("an id of its own before everything", EventKind::Function, facts("z"), invocation("z")),
+            ("Init begins", EventKind::InitStart, none(), Attribution::Init),
+            ("in Init", EventKind::Function, none(), Attribution::Init),
+            ("an extension in Init", EventKind::Extension, none(), Attribution::Init),
+            ("an id of its own ends no Init", EventKind::Function, facts("z"), invocation("z")),
+            ("Init is reported", EventKind::InitReport, none(), Attribution::Init),
+            ("behind that, before the first start", EventKind::Function, none(), Attribution::Init),
+            ("the first start", EventKind::Start, facts("a"), invocation("a")),
+            ("text of anybody", EventKind::Function, none(), Attribution::Unattributed),
+            ("another start", EventKind::Start, facts("b"), invocation("b")),
+            ("of the first", EventKind::Function, facts("a"), invocation("a")),
+            ("of the other", EventKind::Function, facts("b"), invocation("b")),
+            ("text of anybody", EventKind::Function, none(), Attribution::Unattributed),
+            ("the other ends first", EventKind::Report, facts("b"), invocation("b")),
+            ("what the platform says to all", EventKind::LogsDropped, none(), Attribution::Unattributed),
+            ("late", EventKind::Function, facts("b"), invocation("b")),
+            ("the first ends", EventKind::Report, facts("a"), invocation("a")),
+            ("text of nobody", EventKind::Extension, none(), Attribution::Unattributed),
+            ("Init once more", EventKind::InitStart, none(), Attribution::Init),
+            ("a report of which the start is lost", EventKind::Report, facts("c"), invocation("c")),
+            ("text of anybody", EventKind::Function, none(), Attribution::Unattributed),
+        ];
+        let mut attributor = Attributor::of_many();
+        for (what, kind, facts, expected) in rows {
+            assert_eq!(attributor.observe(kind, &facts, None), expected, "{what}");
+            let in_force = attributor.in_force().as_str();
+            assert!(matches!(in_force, None | Some(INIT)), "{what}: no invocation is in force");
+            assert_eq!(attributor.told_in_force().as_deref(), Some(in_force.unwrap_or_default()), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_was_cut_belongs_to_what_was_in_force_when_it_began() {
+        for (mut attributor, began_under) in
+            [(Attributor::new(invocation("b")), invocation("a")), (Attributor::of_many(), Attribution::Init)]
+        {
+            assert_eq!(attributor.observe(EventKind::Function, &none(), Some(&began_under)), began_under);
+            assert_eq!(attributor.observe(EventKind::Function, &facts("z"), Some(&began_under)), invocation("z"));
+        }
+    }
+
+    #[test]
     fn an_id_in_the_record_wins_and_changes_nothing_else() {
         let mut attributor = Attributor::new(invocation("a"));
         assert_eq!(attributor.observe(EventKind::Function, &facts("z"), None), invocation("z"));
@@ -133,5 +215,10 @@ mod tests {
             assert_eq!(Attribution::restore(attribution.as_str().map(str::to_owned)), attribution);
         }
         assert_eq!(Attribution::restore(Some(String::new())), Attribution::Unattributed, "none any more");
+        assert_eq!(
+            Attributor::new(Attribution::Unattributed).told_in_force(),
+            None,
+            "what is not known replaces nothing"
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! What the platform tells of a request when it starts, and every line of the request carries.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -13,9 +14,19 @@ const TRACE_ID_BYTES_MAX: usize = 128;
 /// Longer ones are none: Lambda's have at most 256 characters.
 const TENANT_BYTES_MAX: usize = 256;
 
-/// What is carried for the request in force. A copy is cheap.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Carried(Option<Arc<Request>>);
+/// Requests of which something is carried where many run at a time: each costs some hundred bytes, and every line looks for its
+/// own. Beyond that those that have ended give way, then the oldest.
+const REQUESTS_MAX: usize = 256;
+
+/// What is carried for the request in force, or for those that run. A copy is cheap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carried {
+    requests_max: usize,
+    /// Those that have ended, and then the others, each in their order.
+    requests: Arc<VecDeque<Arc<Request>>>,
+    /// How many have ended. Late records still carry what they told.
+    ended: usize,
+}
 
 /// What was told of a request.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -28,6 +39,16 @@ pub struct Request {
 }
 
 impl Carried {
+    /// One request is in force at a time.
+    pub fn of_one() -> Self {
+        Self { requests_max: 1, requests: Arc::default(), ended: 0 }
+    }
+
+    /// Many requests run at a time.
+    pub fn of_many() -> Self {
+        Self { requests_max: REQUESTS_MAX, ..Self::of_one() }
+    }
+
     /// Takes the next event. The trace is looked for if `names_trace`.
     pub fn observe(&mut self, kind: EventKind, facts: &RecordFacts<'_>, record: Option<&RawValue>, names_trace: bool) {
         match (kind, facts.request_id.as_deref()) {
@@ -35,16 +56,51 @@ impl Carried {
                 let trace_id = record.filter(|_| names_trace).and_then(trace_id);
                 let tenant_id = facts.tenant_id.as_deref().filter(|id| id.len() <= TENANT_BYTES_MAX).map(str::to_owned);
                 let is_told = trace_id.is_some() || tenant_id.is_some();
-                self.0 = is_told.then(|| Arc::new(Request { id: id.to_owned(), trace_id, tenant_id }));
+                self.start(id, is_told.then(|| Request { id: id.to_owned(), trace_id, tenant_id }));
             }
-            (EventKind::InitStart, _) => self.0 = None,
+            (EventKind::Report, Some(id)) => self.end(id),
+            (EventKind::InitStart, _) => *self = Self { requests_max: self.requests_max, ..Self::of_one() },
             _ => {}
         }
     }
 
+    fn start(&mut self, id: &str, request: Option<Request>) {
+        if self.requests.is_empty() && request.is_none() {
+            return;
+        }
+        // A second attempt has the id of the first.
+        let first = self.place(id);
+        let requests = Arc::make_mut(&mut self.requests);
+        if let Some(at) = first {
+            requests.remove(at);
+            self.ended -= usize::from(at < self.ended);
+        }
+        while requests.len() >= self.requests_max {
+            requests.pop_front();
+            self.ended = self.ended.saturating_sub(1);
+        }
+        requests.extend(request.map(Arc::new));
+    }
+
+    fn end(&mut self, id: &str) {
+        if self.requests_max == 1 {
+            return;
+        }
+        if let Some(at) = self.place(id).filter(|at| *at >= self.ended) {
+            let requests = Arc::make_mut(&mut self.requests);
+            requests.remove(at).into_iter().for_each(|request| requests.insert(self.ended, request));
+            self.ended += 1;
+        }
+    }
+
+    fn place(&self, id: &str) -> Option<usize> {
+        self.requests.iter().rposition(|request| request.id == id)
+    }
+
     /// What a line of that request carries.
     pub fn of(&self, request_id: Option<&str>) -> Option<&Request> {
-        self.0.as_deref().filter(|told| Some(told.id.as_str()) == request_id)
+        let at = self.place(request_id?)?;
+        self.requests.get(at).map(AsRef::as_ref)
     }
 }
 
@@ -79,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_request_carries_what_its_start_has_told_until_another_one_starts() {
-        let mut carried = Carried::default();
+        let mut carried = Carried::of_one();
         observe(&mut carried, EventKind::Start, START, true);
         let of_a = carried.of(Some("a")).expect("told");
         assert_eq!(of_a.trace_id.as_deref(), Some("1-6352a70e-1e2c502e358361800241fd45"));
@@ -90,13 +146,54 @@ mod tests {
         for (kind, record) in [(EventKind::Start, r#"{"requestId":"b"}"#), (EventKind::InitStart, "{}")] {
             let mut carried = carried.clone();
             observe(&mut carried, kind, record, true);
-            assert_eq!(carried, Carried::default(), "{kind:?}");
+            assert_eq!(carried, Carried::of_one(), "{kind:?}");
         }
     }
 
     #[test]
+    fn where_many_run_each_carries_its_own() {
+        let start = |id: &str| format!(r#"{{"requestId":"{id}","tenantId":"of {id}"}}"#);
+        let mut carried = Carried::of_many();
+        let tenant = |carried: &Carried, id: &str| carried.of(Some(id)).and_then(|told| told.tenant_id.clone());
+        for id in ["a", "b", "c"] {
+            observe(&mut carried, EventKind::Start, &start(id), false);
+        }
+        observe(&mut carried, EventKind::Report, r#"{"requestId":"b"}"#, false);
+        for id in ["a", "b", "c"] {
+            assert_eq!(tenant(&carried, id), Some(format!("of {id}")), "late records too");
+        }
+        observe(&mut carried, EventKind::Start, r#"{"requestId":"a"}"#, false);
+        assert_eq!(tenant(&carried, "a"), None, "the second attempt has told nothing");
+        observe(&mut carried, EventKind::InitStart, "{}", false);
+        assert_eq!(carried, Carried::of_many());
+    }
+
+    #[test]
+    fn what_has_ended_gives_way_first_then_the_oldest() {
+        let mut carried = Carried::of_many();
+        let start = |carried: &mut Carried, number: usize| {
+            let record = format!(r#"{{"requestId":"{number}","tenantId":"t"}}"#);
+            observe(carried, EventKind::Start, &record, false);
+        };
+        (0..REQUESTS_MAX).for_each(|number| start(&mut carried, number));
+        for ended in ["7", "3", "7", "unknown"] {
+            observe(&mut carried, EventKind::Report, &format!(r#"{{"requestId":"{ended}"}}"#), false);
+        }
+        for gone in ["7", "3", "0", "1"] {
+            assert!(carried.of(Some(gone)).is_some(), "{gone}");
+            start(&mut carried, 1_000 + gone.parse::<usize>().expect("a number"));
+            assert!(carried.of(Some(gone)).is_none(), "{gone}");
+            assert_eq!(carried.requests.len(), REQUESTS_MAX);
+        }
+        // One that has ended may begin once more.
+        observe(&mut carried, EventKind::Report, r#"{"requestId":"9"}"#, false);
+        start(&mut carried, 9);
+        assert_eq!((carried.ended, carried.place("9")), (0, Some(REQUESTS_MAX - 1)));
+    }
+
+    #[test]
     fn a_trace_that_nobody_asks_for_is_not_read() {
-        let mut carried = Carried::default();
+        let mut carried = Carried::of_one();
         observe(&mut carried, EventKind::Start, START, false);
         assert_eq!(carried.of(Some("a")).and_then(|told| told.trace_id.as_deref()), None);
     }
@@ -105,10 +202,10 @@ mod tests {
     fn odd_traces_are_none() {
         let long = format!(r#""Root={}""#, "x".repeat(TRACE_ID_BYTES_MAX + 1));
         for value in ["7", r#""""#, r#""Root=""#, r#""Parent=1;Sampled=1""#, &long] {
-            let mut carried = Carried::default();
+            let mut carried = Carried::of_one();
             let start = format!(r#"{{"requestId":"a","tracing":{{"value":{value}}}}}"#);
             observe(&mut carried, EventKind::Start, &start, true);
-            assert_eq!(carried, Carried::default(), "{value}");
+            assert_eq!(carried, Carried::of_one(), "{value}");
         }
     }
 }

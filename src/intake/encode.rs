@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 use spool::{FRAGMENT_BYTES_MAX, Seqno};
 
-use super::attribution::{Attribution, Attributor};
+use super::attribution::{Attribution, Attributor, Concurrency};
 use super::filter::{Exclusion, Filter, FilterCounts, Scratch};
 use super::half::Half;
 use super::line::{self, Head, LineStyle};
@@ -230,7 +230,9 @@ impl Encoder<'_> {
         let request_id = || facts.request_id.as_deref().map(|id| RequestId(id.to_owned()));
         let observed = match kind {
             EventKind::Start => {
-                self.encoded.tenant = facts.tenant_id.as_deref().map(str::to_owned);
+                // Of many that run none is in force.
+                let is_in_force = self.encoded.attributor.concurrency() == Concurrency::One;
+                self.encoded.tenant = facts.tenant_id.as_deref().filter(|_| is_in_force).map(str::to_owned);
                 request_id().map(|request_id| Observed::Start { request_id, at_ms })
             }
             EventKind::RuntimeDone => {
@@ -322,11 +324,6 @@ impl Encoder<'_> {
         }
         self.encoded.records += 1;
     }
-}
-
-/// The attribution in force after a body, as it stands in the meta of its entry.
-pub(super) fn in_force(attributor: &Attributor) -> Option<String> {
-    Attribution::as_str(attributor.in_force()).map(str::to_owned)
 }
 
 #[cfg(test)]

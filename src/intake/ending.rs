@@ -3,7 +3,6 @@
 use spool::{Batch, Meta, Seqno};
 
 use super::Intake;
-use super::encode::in_force;
 use super::line::{self, Head};
 use super::storing::salvage;
 use super::summary::{Summaries, write_line};
@@ -33,7 +32,7 @@ impl Intake {
                 return;
             }
             line::end(&mut state.lines, state.style.format(), seq.0, &spool.losses(), false);
-            let meta = Meta { request_id: in_force(&state.attributor), ..Meta::default() };
+            let meta = Meta { request_id: state.attributor.told_in_force(), ..Meta::default() };
             let batch = Batch {
                 lines: &state.lines,
                 records: records + 1,

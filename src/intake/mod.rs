@@ -20,8 +20,8 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use attribution::Attribution;
 pub(crate) use attribution::Attributor;
+pub use attribution::{Attribution, Concurrency};
 pub use encode::Observed;
 pub use filter::{Filter, FilterCounts};
 use half::Half;
@@ -88,6 +88,8 @@ pub struct EarlierLife {
 pub struct Rules {
     /// The streams that are shipped.
     pub types: StreamTypes,
+    /// How many invocations run at the same time.
+    pub concurrency: Concurrency,
     /// What never reaches the disk.
     pub filter: Filter,
     /// Invocations get a line of their own.
@@ -129,9 +131,12 @@ struct State {
 impl Intake {
     /// An intake that goes on where an earlier life ended.
     pub fn new(spool: SharedSpool, rules: Rules, earlier: EarlierLife, outputs: Outputs) -> Self {
-        let Rules { types, filter, sums_up, style, seal } = rules;
+        let Rules { types, concurrency, filter, sums_up, style, seal } = rules;
         let state = State {
-            attributor: Attributor::new(earlier.in_force),
+            attributor: match concurrency {
+                Concurrency::One => Attributor::new(earlier.in_force),
+                Concurrency::Many => Attributor::of_many(),
+            },
             half: None,
             summaries: sums_up.then(|| Summaries::new(types.function)),
             repetitions: Repetitions::new(earlier.unanswered),

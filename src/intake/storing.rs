@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use spool::{AppendError, Batch, BodyId, Fragment, FragmentId, Meta, Spool};
 
-use super::encode::{Context, Encoded, Joined, Observed, encode, in_force};
+use super::encode::{Context, Encoded, Joined, Observed, encode};
 use super::filter::Filter;
 use super::half::Half;
 use super::line::{self, Head};
@@ -87,7 +87,7 @@ impl Intake {
     ) -> Result<(), AppendError> {
         let half = state.half.as_ref().map(|half| half.id);
         let mut meta =
-            Meta { request_id: in_force(&encoded.attributor), tenant: encoded.tenant.take(), ..Meta::default() };
+            Meta { request_id: encoded.attributor.told_in_force(), tenant: encoded.tenant.take(), ..Meta::default() };
         match (&encoded.cut, encoded.joined, *fragment) {
             (None, Joined::Whole { .. }, _) => meta.resolves = half,
             (Some(cut), joined, None) => {
@@ -179,7 +179,7 @@ fn append_joined(
     now_ms: i64,
 ) -> Result<(), AppendError> {
     let Some(half) = state.half.as_mut().filter(|half| !half.is_stored()) else { return Ok(()) };
-    let meta = Meta { request_id: in_force(&state.attributor), resolves: Some(half.id), ..Meta::default() };
+    let meta = Meta { request_id: state.attributor.told_in_force(), resolves: Some(half.id), ..Meta::default() };
     spool.append(&Batch { records, ..Half::batch(&state.lines[..bytes], &meta) }, now_ms)?;
     half.stored();
     state.lines.drain(..bytes);
@@ -211,7 +211,7 @@ pub(super) fn salvage(state: &mut State, spool: &mut Spool, filter: &Filter, now
     let redacted = u64::from(matches!(bytes, Cow::Owned(_)));
     let head = Head::new(spool.next_seq().0, half.in_force.as_str(), &state.attributor, now_ms);
     line::unparsed(&mut state.lines, &state.style, &bytes, &head);
-    let meta = Meta { request_id: in_force(&state.attributor), resolves: Some(half.id), ..Meta::default() };
+    let meta = Meta { request_id: state.attributor.told_in_force(), resolves: Some(half.id), ..Meta::default() };
     spool.append(&Half::batch(&state.lines, &meta), now_ms)?;
     state.half = None;
     state.totals.records += 1;

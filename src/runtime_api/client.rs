@@ -113,7 +113,7 @@ impl Client {
         let id = id.map(|id| ExtensionId(id.to_owned())).ok_or(ApiError::Malformed("extension identifier"))?;
         // Nothing in the body is needed, and emulators leave it empty.
         let RegisterAnswer { account_id } = serde_json::from_slice(&answer.body).unwrap_or_default();
-        Ok(Registered { id, account_id })
+        Ok(Registered { id, account_id, hears_of_invocations: events.contains(&EventType::Invoke) })
     }
 
     /// Waits for the next event. Blocks for as long as it takes. `asked` is called when the request is on its way: from then

@@ -44,6 +44,8 @@ pub struct Registered {
     pub id: ExtensionId,
     /// The account of the function, if the platform tells.
     pub account_id: Option<String>,
+    /// Whether INVOKE is among the events that will come.
+    pub hears_of_invocations: bool,
 }
 
 /// The id that the platform gave this process.

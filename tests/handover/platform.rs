@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use spool::Codec;
 use tempfile::TempDir;
 
 use crate::events::{Event, story};
@@ -73,7 +74,7 @@ impl Platform {
     pub fn new(seed: u64, tells: bool) -> Self {
         let memory = std::path::Path::new("/dev/shm");
         let root = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap();
-        let process = Some(Process::begin(root.path(), 0));
+        let process = Some(Process::begin(root.path(), 0, Codec::None));
         Self {
             rng: fastrand::Rng::with_seed(seed),
             root,
@@ -196,7 +197,7 @@ impl Platform {
 
     fn begin_anew(&mut self) {
         let number = self.process.take().map_or(0, |process| process.number()) + 1;
-        self.process = Some(Process::begin(self.root.path(), number));
+        self.process = Some(Process::begin(self.root.path(), number, Codec::None));
         if self.tells {
             println!("life {number} begins");
         }

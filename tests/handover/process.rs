@@ -1,11 +1,14 @@
 //! The process: intake over a spool on a directory. One that dies drops them, which is what SIGKILL leaves behind: whatever
 //! was written, and a free lock.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use logspool::intake::{Attribution, EarlierLife, Filter, Intake, LineStyle, Outputs, Rules};
+use logspool::earlier_life;
+use logspool::intake::{Concurrency, Filter, Intake, LineStyle, Outputs, Rules};
 use logspool::lifecycle::machine::seal_policy::SealPolicy;
 use logspool::runtime_api::event::StreamTypes;
 use logspool::telemetry::listener::{Body, HandleBody};
@@ -14,12 +17,15 @@ use logspool::upload::outbox::Outbox;
 use logspool::upload::outgoing::{LINE_FORMAT_JSON, labeler};
 use logspool::upload::store::ObjectStore;
 use logspool::upload::store::file::FileStore;
-use spool::{BodyId, Codec, Compression, Identity, SealReason, Spool, SpoolConfig, SpoolId, SpoolLimits, find_orphans};
+use spool::{
+    BodyId, Codec, Compression, Identity, SealReason, Spool, SpoolConfig, SpoolId, SpoolLimits, TailBudget,
+    find_orphans,
+};
 
 pub const NOW_MS: i64 = 1_790_000_000_000;
 
 pub struct Process {
-    intake: Intake,
+    intake: Arc<Intake>,
     number: i64,
 }
 
@@ -27,10 +33,10 @@ fn keys() -> ObjectKeys {
     ObjectKeys::try_new("", "f").unwrap()
 }
 
-fn make_spool(root: &Path, number: i64) -> Spool {
+fn make_spool(root: &Path, number: i64, codec: Codec) -> Spool {
     let config = SpoolConfig {
         root: root.to_owned(),
-        compression: Compression { codec: Codec::None, level: 1, frame_bytes_max: None },
+        compression: Compression { codec, level: 1, frame_bytes_max: None },
         line_format: LINE_FORMAT_JSON,
         label: labeler(keys()),
         limits: SpoolLimits { keep_free_bytes: 0, ..SpoolLimits::default() },
@@ -42,13 +48,10 @@ fn make_spool(root: &Path, number: i64) -> Spool {
 
 impl Process {
     /// Begins as the extension does: with what the newest spool of the earlier lives tells.
-    pub fn begin(root: &Path, number: i64) -> Self {
-        let spool = make_spool(root, number);
+    pub fn begin(root: &Path, number: i64, codec: Codec) -> Self {
+        let spool = make_spool(root, number, codec);
         let found = find_orphans(root, spool.id()).unwrap();
-        let mut tails = found.orphans.iter().rev().map(|orphan| orphan.tail(u64::MAX));
-        let newest = tails.next().unwrap_or_default();
-        let in_force = newest.request_id.or_else(|| tails.find_map(|tail| tail.request_id));
-        let earlier = EarlierLife { in_force: Attribution::restore(in_force), unanswered: newest.bodies };
+        let earlier = earlier_life::read_within(&found.orphans, &mut TailBudget::new(u64::MAX, &|| false));
         let outputs = Outputs {
             events: Arc::new(|_| {}),
             orphans: Arc::new(|_| panic!("nothing fails here")),
@@ -56,12 +59,31 @@ impl Process {
         };
         let types = StreamTypes { platform: true, function: true, extension: true };
         let seal = SealPolicy { invocations: None, age: std::time::Duration::from_secs(60), size_bytes: 1 << 30 };
-        let rules = Rules { types, filter: Filter::default(), sums_up: false, style: LineStyle::default(), seal };
-        Self { intake: Intake::new(Arc::new(Mutex::new(spool)), rules, earlier, outputs), number }
+        let spool = Arc::new(Mutex::new(spool));
+        let rules = Rules {
+            types,
+            concurrency: Concurrency::One,
+            filter: Filter::default(),
+            sums_up: false,
+            style: LineStyle::default(),
+            seal,
+        };
+        let intake = Intake::new(spool, rules, earlier, outputs);
+        Self { intake: Arc::new(intake), number }
     }
 
     pub fn store(&self, body: &[u8]) -> BodyId {
         self.intake.handle(Body { bytes: body.to_vec(), cut_bytes: 0, sequence_id: None })
+    }
+
+    /// What a listener hands bodies to.
+    pub fn handler(&self) -> Arc<dyn HandleBody> {
+        Arc::clone(&self.intake) as _
+    }
+
+    /// Whether somebody else still has the handler.
+    pub fn is_held(&self) -> bool {
+        Arc::strong_count(&self.intake) > 1
     }
 
     pub fn answer_is_lost(&self, id: BodyId) {
@@ -85,7 +107,7 @@ impl Process {
 pub fn deliver(root: &Path, number: i64) -> VecDeque<(String, Vec<u8>)> {
     let store_root = tempfile::tempdir().unwrap();
     let store = FileStore::new(store_root.path());
-    let spool = make_spool(root, number);
+    let spool = make_spool(root, number, Codec::None);
     let orphans = find_orphans(root, spool.id()).unwrap().orphans;
     let mut outbox = Outbox::new(Arc::new(Mutex::new(spool)), keys(), "1".into());
     for orphan in orphans {

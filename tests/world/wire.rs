@@ -18,7 +18,11 @@ pub struct Wire {
 
 impl Wire {
     pub async fn connect(sandbox: &Sandbox) -> Self {
-        let port = sandbox.subscriptions().last().expect("the extension has subscribed").port;
+        Self::to(sandbox.subscriptions().last().expect("the extension has subscribed").port).await
+    }
+
+    /// A connection to the listener at this port.
+    pub async fn to(port: u16) -> Self {
         Self { stream: TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap() }
     }
 

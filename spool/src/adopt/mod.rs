@@ -23,7 +23,7 @@ use std::path::Path;
 
 pub use adopted::{Adopted, AdoptionReport, StreamEnd};
 pub use orphan::{NotAdopted, Orphan, UnknownVersion};
-pub use tail::{BodyId, Tail};
+pub use tail::{BodyId, Tail, TailBudget};
 
 use crate::id::SpoolId;
 use crate::storage::disk::{DESCRIPTORS_MAX, Listing, SET_ASIDE, SpoolDir, list_spools};

@@ -11,7 +11,7 @@ use arbitrary::{Arbitrary, Unstructured};
 
 use super::honest::{NOW_MS, batch, compression, config, identity, labeler, line};
 use super::object;
-use crate::adopt::{Adopted, Orphan};
+use crate::adopt::{Adopted, Orphan, TailBudget};
 use crate::codec::Codec;
 use crate::format::checksum::Salt;
 use crate::format::entry::{EntryFlags, EntryHeader, EntryKind};
@@ -154,7 +154,7 @@ fn adopt(files: Vec<(SegmentId, Vec<u8>)>) -> Option<Adopted> {
         handles.push((segment, file));
     }
     let orphan = Orphan::handed_over(identity(LIFE).id, None, handles);
-    let _ = orphan.tail(u64::MAX);
+    let _ = orphan.tail(&mut TailBudget::new(u64::MAX, &|| false));
     let adopted = orphan.adopt(&labeler()).ok()?;
     consistent(&adopted);
     Some(adopted)

@@ -27,12 +27,23 @@ pub(crate) struct Walker {
     salt: Salt,
     at: u64,
     end: u64,
+    search_bytes_max: u64,
 }
 
 impl Walker {
     /// Walks over the entries in `at..end`.
     pub(crate) fn new(file: Arc<dyn SegmentFile>, salt: Salt, at: u64, end: u64) -> Self {
-        Self { window: Window::new(file), salt, at, end }
+        Self { window: Window::new(file), salt, at, end, search_bytes_max: u64::MAX }
+    }
+
+    /// Behind damage no more than so many bytes are searched for an entry; then walking fails.
+    pub(crate) fn searching(self, search_bytes_max: u64) -> Self {
+        Self { search_bytes_max, ..self }
+    }
+
+    /// Where it stands.
+    pub(crate) fn at(&self) -> u64 {
+        self.at
     }
 
     /// The next step. Behind an [`Step::Entry`] the walker stands behind that entry.
@@ -95,6 +106,7 @@ impl Walker {
 
     /// The first place at or behind `from` where an intact header stands.
     fn search(&mut self, mut from: u64) -> io::Result<Option<u64>> {
+        let last = from.saturating_add(self.search_bytes_max);
         while from + (ENTRY_HEADER_BYTES as u64) <= self.end {
             let bytes = self.window.read(from, ENTRY_HEADER_BYTES)?;
             if bytes.len() < ENTRY_MAGIC.len() {
@@ -110,6 +122,9 @@ impl Walker {
                 }
                 // The magic may begin in this window and end in the next.
                 None => from += (bytes.len() - ENTRY_MAGIC.len() + 1) as u64,
+            }
+            if from > last {
+                return Err(io::Error::other("too much damage"));
             }
         }
         Ok(None)

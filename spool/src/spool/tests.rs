@@ -265,7 +265,10 @@ fn an_entry_that_was_not_written_has_told_nothing() {
     append("second", &"x".repeat(3_000)).expect_err("does not fit");
     append("second", "b\n").expect("fits");
     let orphan = Orphan::handed_over(identity(1).id, None, memory.files());
-    assert_eq!(orphan.tail(u64::MAX).request_id.as_deref(), Some("second"));
+    assert_eq!(
+        orphan.tail(&mut crate::adopt::TailBudget::new(u64::MAX, &|| false)).request_id.as_deref(),
+        Some("second")
+    );
 }
 
 #[test]
