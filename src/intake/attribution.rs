@@ -27,10 +27,15 @@ pub enum Attribution {
 impl Attribution {
     /// What stands in a line, and in the meta of an entry.
     pub fn as_str(&self) -> Option<&str> {
+        self.owner().as_str()
+    }
+
+    /// The same, borrowed.
+    pub fn owner(&self) -> Owner<'_> {
         match self {
-            Self::Init => Some(INIT),
-            Self::Invocation(request_id) => Some(&request_id.0),
-            Self::Unattributed => None,
+            Self::Init => Owner::Init,
+            Self::Invocation(request_id) => Owner::Invocation(&request_id.0),
+            Self::Unattributed => Owner::Unattributed,
         }
     }
 
@@ -44,8 +49,39 @@ impl Attribution {
     }
 }
 
+/// Whom one record belongs to: an [`Attribution`] that costs nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner<'a> {
+    /// The start of the environment.
+    Init,
+    /// The invocation with that id.
+    Invocation(&'a str),
+    /// Nobody knows.
+    Unattributed,
+}
+
+impl<'a> Owner<'a> {
+    /// What stands in a line.
+    pub fn as_str(self) -> Option<&'a str> {
+        match self {
+            Self::Init => Some(INIT),
+            Self::Invocation(request_id) => Some(request_id),
+            Self::Unattributed => None,
+        }
+    }
+
+    /// What is kept of it.
+    pub fn to_owned(self) -> Attribution {
+        match self {
+            Self::Init => Attribution::Init,
+            Self::Invocation(request_id) => Attribution::Invocation(RequestId(request_id.to_owned())),
+            Self::Unattributed => Attribution::Unattributed,
+        }
+    }
+}
+
 /// The attribution in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attributor {
     in_force: Attribution,
     /// What is known of the request in force.
@@ -63,26 +99,26 @@ impl Attributor {
         &self.in_force
     }
 
-    /// Takes the next event and tells whom it belongs to. One that was cut and is whole only now brings along what was in
-    /// force when it began.
-    pub fn observe(
-        &mut self,
-        kind: EventKind,
-        facts: &RecordFacts<'_>,
-        began_under: Option<&Attribution>,
-    ) -> Attribution {
-        let own = facts
-            .request_id
-            .as_deref()
-            .filter(|id| !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX)
-            .map(|id| Attribution::Invocation(RequestId(id.to_owned())));
-        match (kind, &own) {
+    /// Takes the next event.
+    pub fn observe(&mut self, kind: EventKind, facts: &RecordFacts<'_>) {
+        match (kind, own(facts)) {
             (EventKind::InitStart, _) => self.in_force = Attribution::Init,
-            (EventKind::Start, Some(own)) => self.in_force = own.clone(),
+            (EventKind::Start, Some(own)) => self.in_force = own.to_owned(),
             _ => {}
         }
-        own.unwrap_or_else(|| began_under.unwrap_or(&self.in_force).clone())
     }
+
+    /// Whom the event belongs to that was observed last. One that was cut and is whole only now brings along what was in force
+    /// when it began.
+    pub fn owner_of<'a>(&'a self, facts: &'a RecordFacts<'_>, began_under: Option<&'a Attribution>) -> Owner<'a> {
+        own(facts).unwrap_or_else(|| began_under.unwrap_or(&self.in_force).owner())
+    }
+}
+
+/// Whom a record names itself.
+fn own<'a>(facts: &'a RecordFacts<'_>) -> Option<Owner<'a>> {
+    let id = facts.request_id.as_deref()?;
+    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()).then_some(Owner::Invocation(id))
 }
 
 #[cfg(test)]
@@ -97,6 +133,11 @@ mod tests {
         RecordFacts::default()
     }
 
+    fn observed(attributor: &mut Attributor, kind: EventKind, facts: RecordFacts<'_>) -> Attribution {
+        attributor.observe(kind, &facts);
+        attributor.owner_of(&facts, None).to_owned()
+    }
+
     fn invocation(id: &str) -> Attribution {
         Attribution::Invocation(RequestId(id.into()))
     }
@@ -104,7 +145,7 @@ mod tests {
     #[test]
     fn records_belong_to_the_last_start() {
         let mut attributor = Attributor::new(Attribution::Unattributed);
-        let mut observe = |kind, facts: RecordFacts<'_>| attributor.observe(kind, &facts, None);
+        let mut observe = |kind, facts: RecordFacts<'_>| observed(&mut attributor, kind, facts);
         assert_eq!(observe(EventKind::Function, none()), Attribution::Unattributed);
         assert_eq!(observe(EventKind::InitStart, none()), Attribution::Init);
         assert_eq!(observe(EventKind::Function, none()), Attribution::Init);
@@ -120,10 +161,10 @@ mod tests {
     #[test]
     fn an_id_in_the_record_wins_and_changes_nothing_else() {
         let mut attributor = Attributor::new(invocation("a"));
-        assert_eq!(attributor.observe(EventKind::Function, &facts("z"), None), invocation("z"));
+        assert_eq!(observed(&mut attributor, EventKind::Function, facts("z")), invocation("z"));
         assert_eq!(attributor.in_force(), &invocation("a"));
         for odd in ["", "x".repeat(REQUEST_ID_BYTES_MAX + 1).as_str()] {
-            assert_eq!(attributor.observe(EventKind::Function, &facts(odd), None), invocation("a"));
+            assert_eq!(observed(&mut attributor, EventKind::Function, facts(odd)), invocation("a"));
         }
     }
 
