@@ -8,7 +8,7 @@ use spool::{FRAGMENT_BYTES_MAX, Seqno};
 use super::attribution::{Attribution, Attributor, Owner};
 use super::filter::{Exclusion, Filter, FilterCounts, Scratch};
 use super::half::Half;
-use super::line::{self, Head, LineStyle};
+use super::line::{self, Head, LineStyle, Repeated};
 use super::summary::{Summaries, Told, write_line};
 use crate::runtime_api::event::{RequestId, StreamTypes};
 use crate::telemetry::body::{Piece, Pieces, pieces, pieces_inside};
@@ -101,6 +101,7 @@ pub(crate) fn encode(context: Context<'_>, body: &[u8], cut_bytes: u64, lines: &
         half: None,
         scratch: Scratch::new(),
         lines,
+        repeated: None,
         encoded: Encoded {
             records: 0,
             first_line_ms: None,
@@ -131,6 +132,8 @@ struct Encoder<'a> {
     half: Option<&'a Half>,
     scratch: Scratch,
     lines: &'a mut Vec<u8>,
+    /// What was told of the request has not changed since.
+    repeated: Option<Repeated>,
     encoded: Encoded,
 }
 
@@ -234,7 +237,10 @@ impl Encoder<'_> {
         let event = RawEvent { record: redacted.as_deref().map(Json::from).or(received), ..event };
         if is_shipped {
             let head = Head::new(self.next_seq(), owner.as_str(), attributor, now_ms);
-            line::event(self.lines, style, &event, &head);
+            if !matches!(kind, EventKind::Function | EventKind::Extension) {
+                self.repeated = None;
+            }
+            line::event(self.lines, style, &event, &head, &mut self.repeated);
             self.counted(event.time);
         }
         let quotable = event.record.filter(|_| is_quoted);

@@ -16,6 +16,7 @@ mod style;
 mod tests;
 
 use std::fmt;
+use std::ops::Range;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -70,8 +71,21 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Writes the line of an event.
-pub fn event(out: &mut Vec<u8>, style: &LineStyle, event: &RawEvent<'_>, head: &Head<'_>) {
+/// Where in the lines the members of the line before stand, which one of the same request repeats.
+#[derive(Debug)]
+pub struct Repeated {
+    members: Range<usize>,
+    request_id: Range<usize>,
+}
+
+/// Writes the line of an event. `repeated` holds as long as nothing new is told of the request.
+pub fn event(
+    out: &mut Vec<u8>,
+    style: &LineStyle,
+    event: &RawEvent<'_>,
+    head: &Head<'_>,
+    repeated: &mut Option<Repeated>,
+) {
     if style.format() != LineFormat::Json {
         return plain::event(out, style.format(), event, head);
     }
@@ -79,7 +93,7 @@ pub fn event(out: &mut Vec<u8>, style: &LineStyle, event: &RawEvent<'_>, head: &
         Some(written) => {
             out.extend_from_slice(written.as_bytes());
             number(out, "\"seq\":", head.seq);
-            members(out, style, head);
+            repeated_members(out, style, head, repeated);
         }
         None => begin(out, style, &event.kind, event.time, head),
     }
@@ -218,6 +232,26 @@ fn begin(out: &mut Vec<u8>, style: &LineStyle, kind: &str, time: Option<Json<'_>
     number(out, ",\"seq\":", head.seq);
     members(out, style, head);
 }
+
+/// Writes what stands between the number and the record, by copying it where it is the same as in the line before.
+fn repeated_members(out: &mut Vec<u8>, style: &LineStyle, head: &Head<'_>, repeated: &mut Option<Repeated>) {
+    let request_id = head.request_id.unwrap_or_default();
+    if let Some(repeated) = repeated
+        && !request_id.is_empty()
+        && out.get(repeated.request_id.clone()) == Some(request_id.as_bytes())
+    {
+        return out.extend_from_within(repeated.members.clone());
+    }
+    let start = out.len();
+    members(out, style, head);
+    // An id that needs escapes does not stand there as it is.
+    let id = start + REQUEST_ID.len();
+    *repeated =
+        is_plain(request_id).then(|| Repeated { members: start..out.len(), request_id: id..id + request_id.len() });
+}
+
+/// How the members between number and record begin, if the request is known.
+const REQUEST_ID: &str = ",\"requestId\":\"";
 
 /// Writes what stands between the number and the record.
 fn members(out: &mut Vec<u8>, style: &LineStyle, head: &Head<'_>) {

@@ -69,6 +69,7 @@ impl<'a> Pieces<'a> {
     }
 
     /// The next element, read, if it is an event that stands as the platform writes them. What is none is the next piece.
+    #[inline]
     pub fn next_event(&mut self) -> Option<Scanned<'a>> {
         let text = self.text?;
         self.skip_separators();
@@ -89,7 +90,8 @@ impl<'a> Pieces<'a> {
     /// Skips white space and commas, and the bracket that ends the array.
     fn skip_separators(&mut self) {
         while self.in_array
-            && let [first, rest @ ..] = self.rest {
+            && let [first, rest @ ..] = self.rest
+        {
             match first {
                 b',' => self.rest = rest,
                 b']' => {

@@ -3,9 +3,11 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// The first eight bytes of a long string are looked at one way, the rest another: most names and values end before.
+/// Bytes that are looked at together to find one among them.
 const WORD_BYTES: usize = 8;
+/// Bytes that are looked at together to see that there is none. Most names and values end before that pays.
 const BLOCK_BYTES: usize = 32;
+const WORDS_BEFORE_BLOCKS: usize = 4;
 
 /// A JSON value as it was written, without white space around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,59 +43,42 @@ pub fn is_plain(text: &str) -> bool {
 }
 
 /// Where the next quote, backslash or control character stands: what cannot stand in a JSON string for itself.
-pub(super) fn special(bytes: &[u8], mut at: usize) -> Option<usize> {
-    for _ in 0..2 {
-        if let Some(found) = special_of_word(bytes, at) {
-            return found.place();
+pub(super) fn special(bytes: &[u8], at: usize) -> Option<usize> {
+    let rest = bytes.get(at..)?;
+    let (words, _) = rest.as_chunks::<WORD_BYTES>();
+    let mut clean = 0;
+    for word in words.iter().take(WORDS_BEFORE_BLOCKS) {
+        if let Some(place) = special_of_word(*word) {
+            return Some(at + clean + place);
         }
-        at += WORD_BYTES;
+        clean += WORD_BYTES;
     }
-    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK_BYTES>) {
-        if block.iter().fold(false, |found, byte| found | is_special(*byte)) {
-            break;
+    let (blocks, _) = rest[clean..].as_chunks::<BLOCK_BYTES>();
+    let is_clean = |block: &&[u8; BLOCK_BYTES]| !block.iter().fold(false, |found, byte| found | is_special(*byte));
+    clean += blocks.iter().take_while(is_clean).count() * BLOCK_BYTES;
+    // What is left of the last block, or of all bytes.
+    let (words, tail) = rest[clean..].as_chunks::<WORD_BYTES>();
+    for word in words {
+        if let Some(place) = special_of_word(*word) {
+            return Some(at + clean + place);
         }
-        at += BLOCK_BYTES;
+        clean += WORD_BYTES;
     }
-    loop {
-        if let Some(found) = special_of_word(bytes, at) {
-            return found.place();
-        }
-        at += WORD_BYTES;
-    }
+    tail.iter().position(|byte| is_special(*byte)).map(|place| at + clean + place)
 }
 
-/// The end of a search.
-enum Found {
-    At(usize),
-    Nothing,
-}
-
-impl Found {
-    fn place(self) -> Option<usize> {
-        match self {
-            Self::At(at) => Some(at),
-            Self::Nothing => None,
-        }
-    }
-}
-
-/// `None` if there are eight bytes, and none of them is special.
-fn special_of_word(bytes: &[u8], at: usize) -> Option<Found> {
-    let rest = bytes.get(at..).unwrap_or_default();
-    let Some(word) = rest.first_chunk::<WORD_BYTES>() else {
-        let place = rest.iter().position(|byte| is_special(*byte));
-        return Some(place.map_or(Found::Nothing, |place| Found::At(at + place)));
-    };
-    // The bits of a word whose bytes are special, from the lowest one that is.
+#[inline]
+fn special_of_word(word: [u8; WORD_BYTES]) -> Option<usize> {
+    // The highest bit of a byte that is special, and perhaps of some behind it.
     const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES * 0x80;
-    let word = u64::from_le_bytes(*word);
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    let quote = zero(word ^ (ONES * u64::from(b'"')));
-    let backslash = zero(word ^ (ONES * u64::from(b'\\')));
-    let found = (control | quote | backslash) & HIGH;
-    (found != 0).then(|| Found::At(at + found.trailing_zeros() as usize / 8))
+    let word = u64::from_le_bytes(word);
+    let control = word.wrapping_sub(ONES * 0x20);
+    let quote = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
+    let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
+    // Each has borrowed where its byte is special, or was above 127 from the beginning.
+    let found = (control | quote | backslash) & !word & HIGH;
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
 }
 
 fn is_special(byte: u8) -> bool {

@@ -23,13 +23,17 @@ pub struct Scanned<'a> {
     pub length: usize,
 }
 
+/// Nearly all that there is much of.
+const FUNCTION: &[u8] = b",\"type\":\"function\"";
+const TYPE: &[u8] = b",\"type\":";
+
 /// Reads the event that a text begins with, if a comma or bracket follows right behind it.
+#[inline]
 pub fn event(text: &str) -> Option<Scanned<'_>> {
     let bytes = text.as_bytes();
     let time = behind(bytes, 0, b"{\"time\":")?;
     let time_end = plain(bytes, time)?;
-    let kind = behind(bytes, time_end, b",\"type\":")?;
-    let kind_end = plain(bytes, kind)?;
+    let (kind, kind_end) = kind(bytes, time_end)?;
     let record = behind(bytes, kind_end, b",\"record\":")?;
     let mut facts = RecordFacts::default();
     let record_end = match bytes.get(record)? {
@@ -49,6 +53,16 @@ pub fn event(text: &str) -> Option<Scanned<'_>> {
         head: text.get(..=kind_end),
     };
     Some(Scanned { event, facts, length })
+}
+
+/// Where the type stands.
+#[inline]
+fn kind(bytes: &[u8], time_end: usize) -> Option<(usize, usize)> {
+    if let Some(end) = behind(bytes, time_end, FUNCTION) {
+        return Some((time_end + TYPE.len(), end));
+    }
+    let kind = behind(bytes, time_end, TYPE)?;
+    Some((kind, plain(bytes, kind)?))
 }
 
 impl<'a> RecordFacts<'a> {
@@ -85,6 +99,7 @@ struct Token {
 }
 
 /// Where it goes on behind these bytes, if they stand there.
+#[inline]
 fn behind(bytes: &[u8], at: usize, part: &[u8]) -> Option<usize> {
     bytes.get(at..)?.starts_with(part).then_some(at + part.len())
 }
@@ -94,8 +109,12 @@ fn plain(bytes: &[u8], at: usize) -> Option<usize> {
     string(bytes, at).filter(|string| !string.has_escape).map(|string| string.end)
 }
 
+#[inline]
 fn string(bytes: &[u8], start: usize) -> Option<Token> {
-    let (mut at, mut has_escape) = (behind(bytes, start, b"\"")?, false);
+    if bytes.get(start) != Some(&b'"') {
+        return None;
+    }
+    let (mut at, mut has_escape) = (start + 1, false);
     loop {
         at = special(bytes, at)?;
         match bytes[at] {
@@ -190,6 +209,7 @@ fn number_end(bytes: &[u8], start: usize) -> Option<usize> {
     Some(end)
 }
 
+#[inline]
 fn skip_space(bytes: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(at) {
         at += 1;

@@ -88,8 +88,13 @@ fn of_a_sample_only_what_belongs_to_a_request_is_kept_out() {
     assert_eq!(of(&invocation(REQUEST)), Some(Exclusion::Sample));
     assert_eq!(of(&Attribution::Init), None);
     assert_eq!(of(&Attribution::Unattributed), None);
-    let without_record =
-        none.excludes(EventKind::Function, None, &RecordFacts::default(), invocation(REQUEST).owner(), &mut Scratch::new());
+    let without_record = none.excludes(
+        EventKind::Function,
+        None,
+        &RecordFacts::default(),
+        invocation(REQUEST).owner(),
+        &mut Scratch::new(),
+    );
     assert_eq!(without_record, Some(Exclusion::Sample));
 }
 

@@ -1,6 +1,5 @@
 //! How the line of an invocation is written: as that of an event whose record is what is known of the invocation.
 
-
 use super::Finished;
 use crate::intake::line::{self, Head, LineStyle};
 use crate::telemetry::json::Json;
