@@ -31,10 +31,15 @@ pub enum Attribution {
 impl Attribution {
     /// What stands in a line, and in the meta of an entry.
     pub fn as_str(&self) -> Option<&str> {
+        self.owner().as_str()
+    }
+
+    /// The same, borrowed.
+    pub fn owner(&self) -> Owner<'_> {
         match self {
-            Self::Init => Some(INIT),
-            Self::Invocation(request_id) => Some(&request_id.0),
-            Self::Unattributed => None,
+            Self::Init => Owner::Init,
+            Self::Invocation(request_id) => Owner::Invocation(&request_id.0),
+            Self::Unattributed => Owner::Unattributed,
         }
     }
 
@@ -58,6 +63,37 @@ pub enum Concurrency {
     Many,
 }
 
+/// Whom one record belongs to: an [`Attribution`] that costs nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner<'a> {
+    /// The start of the environment.
+    Init,
+    /// The invocation with that id.
+    Invocation(&'a str),
+    /// Nobody knows.
+    Unattributed,
+}
+
+impl<'a> Owner<'a> {
+    /// What stands in a line.
+    pub fn as_str(self) -> Option<&'a str> {
+        match self {
+            Self::Init => Some(INIT),
+            Self::Invocation(request_id) => Some(request_id),
+            Self::Unattributed => None,
+        }
+    }
+
+    /// What is kept of it.
+    pub fn to_owned(self) -> Attribution {
+        match self {
+            Self::Init => Attribution::Init,
+            Self::Invocation(request_id) => Attribution::Invocation(RequestId(request_id.to_owned())),
+            Self::Unattributed => Attribution::Unattributed,
+        }
+    }
+}
+
 /// The attribution in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attributor {
@@ -65,6 +101,12 @@ pub struct Attributor {
     in_force: Attribution,
     /// What is known of the request in force, or of those that run.
     pub(super) carried: Carried,
+}
+
+impl Default for Attributor {
+    fn default() -> Self {
+        Self::new(Attribution::Unattributed)
+    }
 }
 
 impl Attributor {
@@ -98,28 +140,28 @@ impl Attributor {
         }
     }
 
-    /// Takes the next event and tells whom it belongs to. One that was cut and is whole only now brings along what was in
-    /// force when it began.
-    pub fn observe(
-        &mut self,
-        kind: EventKind,
-        facts: &RecordFacts<'_>,
-        began_under: Option<&Attribution>,
-    ) -> Attribution {
-        let own = facts
-            .request_id
-            .as_deref()
-            .filter(|id| !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX)
-            .map(|id| Attribution::Invocation(RequestId(id.to_owned())));
-        match (self.concurrency, kind, &own) {
+    /// Takes the next event.
+    pub fn observe(&mut self, kind: EventKind, facts: &RecordFacts<'_>) {
+        match (self.concurrency, kind, own(facts)) {
             (_, EventKind::InitStart, _) => self.in_force = Attribution::Init,
-            (Concurrency::One, EventKind::Start, Some(own)) => self.in_force = own.clone(),
+            (Concurrency::One, EventKind::Start, Some(own)) => self.in_force = own.to_owned(),
             // A start may be lost; what the platform reports has run.
             (Concurrency::Many, EventKind::Start | EventKind::Report, _) => self.in_force = Attribution::Unattributed,
             _ => {}
         }
-        own.unwrap_or_else(|| began_under.unwrap_or(&self.in_force).clone())
     }
+
+    /// Whom the event belongs to that was observed last. One that was cut and is whole only now brings along what was in force
+    /// when it began.
+    pub fn owner_of<'a>(&'a self, facts: &'a RecordFacts<'_>, began_under: Option<&'a Attribution>) -> Owner<'a> {
+        own(facts).unwrap_or_else(|| began_under.unwrap_or(&self.in_force).owner())
+    }
+}
+
+/// Whom a record names itself.
+fn own<'a>(facts: &'a RecordFacts<'_>) -> Option<Owner<'a>> {
+    let id = facts.request_id.as_deref()?;
+    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()).then_some(Owner::Invocation(id))
 }
 
 #[cfg(test)]
@@ -134,6 +176,11 @@ mod tests {
         RecordFacts::default()
     }
 
+    fn observed(attributor: &mut Attributor, kind: EventKind, facts: RecordFacts<'_>) -> Attribution {
+        attributor.observe(kind, &facts);
+        attributor.owner_of(&facts, None).to_owned()
+    }
+
     fn invocation(id: &str) -> Attribution {
         Attribution::Invocation(RequestId(id.into()))
     }
@@ -141,7 +188,7 @@ mod tests {
     #[test]
     fn records_belong_to_the_last_start() {
         let mut attributor = Attributor::new(Attribution::Unattributed);
-        let mut observe = |kind, facts: RecordFacts<'_>| attributor.observe(kind, &facts, None);
+        let mut observe = |kind, facts: RecordFacts<'_>| observed(&mut attributor, kind, facts);
         assert_eq!(observe(EventKind::Function, none()), Attribution::Unattributed);
         assert_eq!(observe(EventKind::InitStart, none()), Attribution::Init);
         assert_eq!(observe(EventKind::Function, none()), Attribution::Init);
@@ -182,7 +229,7 @@ mod tests {
         ];
         let mut attributor = Attributor::of_many();
         for (what, kind, facts, expected) in rows {
-            assert_eq!(attributor.observe(kind, &facts, None), expected, "{what}");
+            assert_eq!(observed(&mut attributor, kind, facts), expected, "{what}");
             let in_force = attributor.in_force().as_str();
             assert!(matches!(in_force, None | Some(INIT)), "{what}: no invocation is in force");
             assert_eq!(attributor.told_in_force().as_deref(), Some(in_force.unwrap_or_default()), "{what}");
@@ -194,18 +241,20 @@ mod tests {
         for (mut attributor, began_under) in
             [(Attributor::new(invocation("b")), invocation("a")), (Attributor::of_many(), Attribution::Init)]
         {
-            assert_eq!(attributor.observe(EventKind::Function, &none(), Some(&began_under)), began_under);
-            assert_eq!(attributor.observe(EventKind::Function, &facts("z"), Some(&began_under)), invocation("z"));
+            attributor.observe(EventKind::Function, &none());
+            assert_eq!(attributor.owner_of(&none(), Some(&began_under)), began_under.owner());
+            attributor.observe(EventKind::Function, &facts("z"));
+            assert_eq!(attributor.owner_of(&facts("z"), Some(&began_under)), Owner::Invocation("z"));
         }
     }
 
     #[test]
     fn an_id_in_the_record_wins_and_changes_nothing_else() {
         let mut attributor = Attributor::new(invocation("a"));
-        assert_eq!(attributor.observe(EventKind::Function, &facts("z"), None), invocation("z"));
+        assert_eq!(observed(&mut attributor, EventKind::Function, facts("z")), invocation("z"));
         assert_eq!(attributor.in_force(), &invocation("a"));
         for odd in ["", "x".repeat(REQUEST_ID_BYTES_MAX + 1).as_str()] {
-            assert_eq!(attributor.observe(EventKind::Function, &facts(odd), None), invocation("a"));
+            assert_eq!(observed(&mut attributor, EventKind::Function, facts(odd)), invocation("a"));
         }
     }
 

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::telemetry::event::{EventKind, RecordFacts};
+use crate::telemetry::json::Json;
 
 /// Longer ids are none: those of X-Ray have 35 characters, and the id stands in every line.
 const TRACE_ID_BYTES_MAX: usize = 128;
@@ -50,7 +50,7 @@ impl Carried {
     }
 
     /// Takes the next event. The trace is looked for if `names_trace`.
-    pub fn observe(&mut self, kind: EventKind, facts: &RecordFacts<'_>, record: Option<&RawValue>, names_trace: bool) {
+    pub fn observe(&mut self, kind: EventKind, facts: &RecordFacts<'_>, record: Option<Json<'_>>, names_trace: bool) {
         match (kind, facts.request_id.as_deref()) {
             (EventKind::Start, Some(id)) => {
                 let trace_id = record.filter(|_| names_trace).and_then(trace_id);
@@ -105,7 +105,7 @@ impl Carried {
 }
 
 /// `Root` of an X-Ray header: `Root=1-5f35ae12-…;Parent=…;Sampled=1`.
-fn trace_id(record: &RawValue) -> Option<String> {
+fn trace_id(record: Json<'_>) -> Option<String> {
     #[derive(Deserialize)]
     struct Start<'a> {
         #[serde(borrow)]
@@ -126,8 +126,8 @@ mod tests {
     use super::*;
 
     fn observe(carried: &mut Carried, kind: EventKind, record: &str, names_trace: bool) {
-        let record = RawValue::from_string(record.into()).expect("JSON");
-        carried.observe(kind, &RecordFacts::of(Some(&record)), Some(&record), names_trace);
+        let record = serde_json::from_str(record).ok();
+        carried.observe(kind, &RecordFacts::of(record), record, names_trace);
     }
 
     const START: &str = r#"{"requestId":"a","tenantId":"blue","tracing":{"spanId":"s","type":"X-Amzn-Trace-Id",

@@ -3,17 +3,18 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
 use spool::{FRAGMENT_BYTES_MAX, Seqno};
 
-use super::attribution::{Attribution, Attributor, Concurrency};
+use super::attribution::{Attributor, Concurrency, Owner};
 use super::filter::{Exclusion, Filter, FilterCounts, Scratch};
 use super::half::Half;
-use super::line::{self, Head, LineStyle};
+use super::line::{self, Head, LineStyle, Repeated};
 use super::summary::{Summaries, Told, write_line};
 use crate::runtime_api::event::{RequestId, StreamTypes};
 use crate::telemetry::body::{Piece, Pieces, pieces, pieces_inside};
 use crate::telemetry::event::{EventKind, RawEvent, RecordFacts, time_ms};
+use crate::telemetry::json::Json;
+use crate::telemetry::scan::Scanned;
 use crate::telemetry::severity::is_error;
 use crate::telemetry::stitch::{CutRecord, envelope, events_behind};
 
@@ -101,10 +102,11 @@ pub(crate) fn encode(context: Context<'_>, body: &[u8], cut_bytes: u64, lines: &
         scratch: Scratch::new(),
         lines_before: lines.len(),
         lines,
+        repeated: None,
         encoded: Encoded {
             records: 0,
             first_line_ms: None,
-            attributor: context.attributor.clone(),
+            attributor: Attributor::default(),
             tenant: None,
             observed: Vec::new(),
             platform_drops: (0, 0),
@@ -114,15 +116,17 @@ pub(crate) fn encode(context: Context<'_>, body: &[u8], cut_bytes: u64, lines: &
             filtered: FilterCounts::default(),
         },
     };
+    let mut attributor = context.attributor.clone();
     let joined = context.half.and_then(|half| half.join(body));
     encoder.half = context.half.filter(|_| joined.is_some());
-    encoder.pieces(joined.as_deref().unwrap_or(body), cut_bytes > 0);
+    encoder.pieces(&mut attributor, joined.as_deref().unwrap_or(body), cut_bytes > 0);
     if cut_bytes > 0 {
-        encoder.truncated(cut_bytes);
+        encoder.truncated(&attributor, cut_bytes);
     }
-    encoder.encoded
+    Encoded { attributor, ..encoder.encoded }
 }
 
+/// What is in force is handed from event to event beside it, so that a record's owner can be borrowed from there.
 struct Encoder<'a> {
     context: Context<'a>,
     /// What the next event goes on with.
@@ -131,26 +135,21 @@ struct Encoder<'a> {
     /// Bytes of the lines that are none of this body's.
     lines_before: usize,
     lines: &'a mut Vec<u8>,
+    /// What was told of the request has not changed since.
+    repeated: Option<Repeated>,
     encoded: Encoded,
 }
 
 impl Encoder<'_> {
-    fn pieces(&mut self, body: &[u8], is_truncated: bool) {
-        let mut pieces = pieces(body);
-        while let Some(piece) = pieces.next() {
-            match piece {
-                Piece::Element(element) => match RawEvent::parse(element) {
-                    Some(event) => self.event(event),
-                    None => self.no_event(element, &mut pieces),
-                },
-                Piece::Rest(rest) => {
-                    let cut =
-                        CutRecord::of(rest).filter(|cut| !is_truncated && cut.bytes().len() <= FRAGMENT_BYTES_MAX);
-                    match cut {
-                        Some(cut) if cut.is_first_part() => self.encoded.cut = Some(cut),
-                        cut => self.further_part(rest, cut, &mut pieces),
-                    }
-                }
+    fn pieces(&mut self, attributor: &mut Attributor, body: &[u8], is_truncated: bool) {
+        let mut pieces = pieces(body).scanned();
+        loop {
+            if let Some(Scanned { event, facts, .. }) = pieces.next_event() {
+                self.event(attributor, event, &facts);
+            } else if let Some(piece) = pieces.next() {
+                self.piece(attributor, piece, &mut pieces, is_truncated);
+            } else {
+                return;
             }
             // Only the first event goes on with what was cut.
             if let Some(half) = self.half.take() {
@@ -168,76 +167,108 @@ impl Encoder<'_> {
         }
     }
 
+    fn piece<'b>(
+        &mut self,
+        attributor: &mut Attributor,
+        piece: Piece<'b>,
+        pieces: &mut Pieces<'b>,
+        is_truncated: bool,
+    ) {
+        match piece {
+            Piece::Element(element) => match RawEvent::parse(element) {
+                Some(event) => {
+                    let facts = RecordFacts::of(event.record);
+                    self.event(attributor, event, &facts);
+                }
+                None => self.no_event(attributor, element, pieces),
+            },
+            Piece::Rest(rest) => {
+                let cut = CutRecord::of(rest).filter(|cut| !is_truncated && cut.bytes().len() <= FRAGMENT_BYTES_MAX);
+                match cut {
+                    Some(cut) if cut.is_first_part() => self.encoded.cut = Some(cut),
+                    cut => self.further_part(attributor, rest, cut, pieces),
+                }
+            }
+        }
+    }
+
     /// The first part is not known, or this is no record at all. What cannot be told from a part alone waits for the next one.
-    fn further_part<'b>(&mut self, bytes: &'b [u8], cut: Option<CutRecord>, pieces: &mut Pieces<'b>) {
+    fn further_part<'b>(
+        &mut self,
+        attributor: &Attributor,
+        bytes: &'b [u8],
+        cut: Option<CutRecord>,
+        pieces: &mut Pieces<'b>,
+    ) {
         if cut.is_some() && events_behind(bytes).is_none() {
             self.encoded.cut = cut;
         } else {
-            self.no_event(bytes, pieces);
+            self.no_event(attributor, bytes, pieces);
         }
     }
 
     /// It costs nothing but itself, however much it seems to hold: the second half of a record whose first half is not known
     /// has its quotes the wrong way round.
-    fn no_event<'b>(&mut self, bytes: &'b [u8], pieces: &mut Pieces<'b>) {
+    fn no_event<'b>(&mut self, attributor: &Attributor, bytes: &'b [u8], pieces: &mut Pieces<'b>) {
         match events_behind(pieces.from_last()) {
             Some((bytes, events)) => {
-                self.unparsed(bytes);
+                self.unparsed(attributor, bytes);
                 *pieces = pieces_inside(events);
             }
             // What seems to follow is the rest of the same value.
             None if envelope(bytes).is_some() => {
-                self.unparsed(pieces.from_last());
+                self.unparsed(attributor, pieces.from_last());
                 *pieces = pieces_inside(&[]);
             }
-            None => self.unparsed(bytes),
+            None => self.unparsed(attributor, bytes),
         }
     }
 
-    fn event(&mut self, event: RawEvent<'_>) {
+    fn event(&mut self, attributor: &mut Attributor, event: RawEvent<'_>, facts: &RecordFacts<'_>) {
         let kind = EventKind::of(&event.kind);
-        let facts = RecordFacts::of(event.record);
-        let belongs_to = self.half.map(|half| &half.in_force);
-        let attribution = self.encoded.attributor.observe(kind, &facts, belongs_to);
-        let style = self.context.style;
-        self.encoded.attributor.carried.observe(kind, &facts, event.record, style.names_trace());
-        let at_ms = event.time.and_then(time_ms);
-        self.observe(kind, &facts, at_ms);
+        let Context { style, filter, now_ms, .. } = self.context;
+        attributor.observe(kind, facts);
+        attributor.carried.observe(kind, facts, event.record, style.names_trace());
+        let attributor = &*attributor;
+        let owner = attributor.owner_of(facts, self.half.map(|half| &half.in_force));
+        self.observe(kind, facts, event.time);
         if kind == EventKind::Function && is_error(event.record, facts.level.as_deref()) {
-            self.error_logged(&attribution);
+            self.error_logged(owner);
         }
-        let exclusion = self.exclusion(kind, event.record, &facts, &attribution);
+        let exclusion = self.exclusion(kind, event.record, facts, owner);
         let is_shipped = self.is_shipped(kind) && exclusion.is_none();
         // A summary quotes what is shipped, or would be if it were not for the share of requests.
         let is_quoted = self.encoded.summaries.is_some() && exclusion.is_none_or(|rule| rule == Exclusion::Sample);
         let is_written = is_shipped || is_quoted;
-        let filter = self.context.filter;
         let redacted = event.record.filter(|_| is_written).and_then(|r| filter.redacted(kind, r, &mut self.scratch));
         self.encoded.filtered.redacted += u64::from(is_shipped && redacted.is_some());
         let received = event.record;
-        let event = RawEvent { record: redacted.as_deref().or(received), ..event };
+        let event = RawEvent { record: redacted.as_deref().map(Json::from).or(received), ..event };
         if is_shipped {
-            let seq = self.next_seq();
-            let head = Head::new(seq, attribution.as_str(), &self.encoded.attributor, self.context.now_ms);
-            line::event(self.lines, style, &event, &head);
-            self.counted(at_ms);
+            let head = Head::new(self.next_seq(), owner.as_str(), attributor, now_ms);
+            if !matches!(kind, EventKind::Function | EventKind::Extension) {
+                self.repeated = None;
+            }
+            line::event(self.lines, style, &event, &head, &mut self.repeated);
+            self.counted(event.time);
         }
         let quotable = event.record.filter(|_| is_quoted);
-        self.sum_up(&Told { kind, record: received, quotable, facts: &facts, attribution: &attribution }, event.time);
+        self.sum_up(attributor, &Told { kind, record: received, quotable, facts, owner }, event.time);
     }
 
-    fn observe(&mut self, kind: EventKind, facts: &RecordFacts<'_>, at_ms: Option<i64>) {
+    fn observe(&mut self, kind: EventKind, facts: &RecordFacts<'_>, time: Option<Json<'_>>) {
         let request_id = || facts.request_id.as_deref().map(|id| RequestId(id.to_owned()));
+        let at_ms = || time.and_then(time_ms);
         let observed = match kind {
             EventKind::Start => {
                 // Of many that run none is in force.
-                let is_in_force = self.encoded.attributor.concurrency() == Concurrency::One;
+                let is_in_force = self.context.attributor.concurrency() == Concurrency::One;
                 self.encoded.tenant = facts.tenant_id.as_deref().filter(|_| is_in_force).map(str::to_owned);
-                request_id().map(|request_id| Observed::Start { request_id, at_ms })
+                request_id().map(|request_id| Observed::Start { request_id, at_ms: at_ms() })
             }
             EventKind::RuntimeDone => {
                 let failed = facts.status.as_deref().is_some_and(|status| status != "success");
-                request_id().map(|request_id| Observed::RuntimeDone { request_id, failed, at_ms })
+                request_id().map(|request_id| Observed::RuntimeDone { request_id, failed, at_ms: at_ms() })
             }
             EventKind::InitReport => Some(Observed::InitReport),
             EventKind::Report => request_id().map(Observed::Report),
@@ -253,20 +284,19 @@ impl Encoder<'_> {
     }
 
     /// The line of an invocation stands behind that of the event that ends it.
-    fn sum_up(&mut self, told: &Told<'_>, time: Option<&RawValue>) {
+    fn sum_up(&mut self, attributor: &Attributor, told: &Told<'_>, time: Option<Json<'_>>) {
         let Some(summaries) = &mut self.encoded.summaries else { return };
         let Some(finished) = summaries.observe(told) else { return };
-        let seq = self.next_seq();
-        let head = Head::new(seq, Some(&finished.request_id), &self.encoded.attributor, self.context.now_ms);
+        let head = Head::new(self.next_seq(), Some(&finished.request_id), attributor, self.context.now_ms);
         write_line(self.lines, self.context.style, &finished, time, &head);
-        self.counted(time.and_then(time_ms));
+        self.counted(time);
     }
 
-    fn error_logged(&mut self, attribution: &Attribution) {
-        let Attribution::Invocation(request_id) = attribution else { return };
-        let observed = Observed::ErrorLogged(request_id.clone());
-        if self.encoded.observed.last() != Some(&observed) {
-            self.encoded.observed.push(observed);
+    fn error_logged(&mut self, owner: Owner<'_>) {
+        let Owner::Invocation(request_id) = owner else { return };
+        let is_last = |observed: &Observed| matches!(observed, Observed::ErrorLogged(last) if last.0 == request_id);
+        if !self.encoded.observed.last().is_some_and(is_last) {
+            self.encoded.observed.push(Observed::ErrorLogged(RequestId(request_id.to_owned())));
         }
     }
 
@@ -285,31 +315,31 @@ impl Encoder<'_> {
     fn exclusion(
         &mut self,
         kind: EventKind,
-        record: Option<&RawValue>,
+        record: Option<Json<'_>>,
         facts: &RecordFacts<'_>,
-        attribution: &Attribution,
+        owner: Owner<'_>,
     ) -> Option<Exclusion> {
         if !self.is_shipped(kind) {
             return None;
         }
-        let exclusion = self.context.filter.excludes(kind, record, facts, attribution, &mut self.scratch);
+        let exclusion = self.context.filter.excludes(kind, record, facts, owner, &mut self.scratch);
         exclusion.inspect(|exclusion| self.encoded.filtered.excluded(*exclusion))
     }
 
-    fn unparsed(&mut self, bytes: &[u8]) {
+    fn unparsed(&mut self, attributor: &Attributor, bytes: &[u8]) {
         let seq = self.next_seq();
         let redacted = self.context.filter.redacted_bytes(bytes);
         self.encoded.filtered.redacted += u64::from(matches!(redacted, Cow::Owned(_)));
-        let head = Head::in_force(seq, &self.encoded.attributor, self.context.now_ms);
+        let head = Head::in_force(seq, attributor, self.context.now_ms);
         line::unparsed(self.lines, self.context.style, &redacted, &head);
         self.counted(None);
         // It may have been the event that somebody waits for.
         self.encoded.observed.push(Observed::Lost);
     }
 
-    fn truncated(&mut self, cut_bytes: u64) {
+    fn truncated(&mut self, attributor: &Attributor, cut_bytes: u64) {
         let seq = self.next_seq();
-        let head = Head::in_force(seq, &self.encoded.attributor, self.context.now_ms);
+        let head = Head::in_force(seq, attributor, self.context.now_ms);
         line::truncated(self.lines, self.context.style, cut_bytes, &head);
         self.counted(None);
     }
@@ -318,9 +348,9 @@ impl Encoder<'_> {
         self.context.first_seq.plus(u64::from(self.encoded.records)).0
     }
 
-    fn counted(&mut self, line_ms: Option<i64>) {
+    fn counted(&mut self, time: Option<Json<'_>>) {
         if self.encoded.records == 0 {
-            self.encoded.first_line_ms = line_ms;
+            self.encoded.first_line_ms = time.and_then(time_ms);
         }
         self.encoded.records += 1;
     }
@@ -329,6 +359,7 @@ impl Encoder<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::intake::Attribution;
 
     const ALL: StreamTypes = StreamTypes { platform: true, function: true, extension: true };
     const FUNCTION_ONLY: StreamTypes = StreamTypes { platform: false, function: true, extension: false };

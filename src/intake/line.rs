@@ -15,13 +15,17 @@ mod style;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+use std::ops::Range;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::value::RawValue;
+use memchr::memchr2;
 pub use style::{Field, FieldFacts, LineSettings, LineStyle};
 
 use super::attribution::{Attribution, Attributor};
-use crate::telemetry::event::{RawEvent, format_time};
+use crate::telemetry::event::{RawEvent, write_time};
+use crate::telemetry::json::{Json, is_plain};
 use crate::upload::object_key::LineFormat;
 
 /// Type of a line that holds bytes which could not be read as an event.
@@ -67,19 +71,39 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Writes the line of an event.
-pub fn event(out: &mut Vec<u8>, style: &LineStyle, event: &RawEvent<'_>, head: &Head<'_>) {
+/// Where in the lines the members of the line before stand, which one of the same request repeats.
+#[derive(Debug)]
+pub struct Repeated {
+    members: Range<usize>,
+    request_id: Range<usize>,
+}
+
+/// Writes the line of an event. `repeated` holds as long as nothing new is told of the request.
+pub fn event(
+    out: &mut Vec<u8>,
+    style: &LineStyle,
+    event: &RawEvent<'_>,
+    head: &Head<'_>,
+    repeated: &mut Option<Repeated>,
+) {
     if style.format() != LineFormat::Json {
         return plain::event(out, style.format(), event, head);
     }
-    begin(out, style, &event.kind, event.time, head);
+    match event.head {
+        Some(written) => {
+            out.extend_from_slice(written.as_bytes());
+            number(out, "\"seq\":", head.seq);
+            repeated_members(out, style, head, repeated);
+        }
+        None => begin(out, style, &event.kind, event.time, head),
+    }
     if let Some(record) = event.record {
         out.extend_from_slice(match record.get().as_bytes().first() {
             Some(b'"') => b",\"message\":".as_slice(),
             Some(b'{') => b",\"record\":",
             _ => b",\"value\":",
         });
-        raw(out, record.get().as_bytes());
+        raw(out, record.get());
     }
     extra(out, event);
     out.extend_from_slice(b"}\n");
@@ -133,7 +157,7 @@ pub fn own(
     out: &mut Vec<u8>,
     style: &LineStyle,
     kind: &str,
-    time: Option<&RawValue>,
+    time: Option<Json<'_>>,
     head: &Head<'_>,
     record: impl FnOnce(&mut Vec<u8>),
 ) {
@@ -188,20 +212,49 @@ pub fn end(out: &mut Vec<u8>, format: LineFormat, seq: u64, losses: &spool::Loss
 }
 
 /// Writes everything that stands before the record.
-fn begin(out: &mut Vec<u8>, style: &LineStyle, kind: &str, time: Option<&RawValue>, head: &Head<'_>) {
+fn begin(out: &mut Vec<u8>, style: &LineStyle, kind: &str, time: Option<Json<'_>>, head: &Head<'_>) {
     if style.format() != LineFormat::Json {
-        plain::columns(out, style.format(), time.map(RawValue::get), head);
+        plain::columns(out, style.format(), time.map(Json::get), head);
         out.extend_from_slice(kind.as_bytes());
         return out.push(b' ');
     }
     out.extend_from_slice(b"{\"time\":");
     match time {
-        Some(time) => raw(out, time.get().as_bytes()),
-        None => string(out, &format_time(head.now_ms)),
+        Some(time) => raw(out, time.get()),
+        None => {
+            out.push(b'"');
+            clock(out, head.now_ms);
+            out.push(b'"');
+        }
     }
     out.extend_from_slice(b",\"type\":");
     string(out, kind);
     number(out, ",\"seq\":", head.seq);
+    members(out, style, head);
+}
+
+/// Writes what stands between the number and the record, by copying it where it is the same as in the line before.
+fn repeated_members(out: &mut Vec<u8>, style: &LineStyle, head: &Head<'_>, repeated: &mut Option<Repeated>) {
+    let request_id = head.request_id.unwrap_or_default();
+    if let Some(repeated) = repeated
+        && !request_id.is_empty()
+        && out.get(repeated.request_id.clone()) == Some(request_id.as_bytes())
+    {
+        return out.extend_from_within(repeated.members.clone());
+    }
+    let start = out.len();
+    members(out, style, head);
+    // An id that needs escapes does not stand there as it is.
+    let id = start + REQUEST_ID.len();
+    *repeated =
+        is_plain(request_id).then(|| Repeated { members: start..out.len(), request_id: id..id + request_id.len() });
+}
+
+/// How the members between number and record begin, if the request is known.
+const REQUEST_ID: &str = ",\"requestId\":\"";
+
+/// Writes what stands between the number and the record.
+fn members(out: &mut Vec<u8>, style: &LineStyle, head: &Head<'_>) {
     for (name, value) in [("requestId", head.request_id), ("tenantId", head.tenant_id)] {
         if let Some(value) = value {
             style::member(out, name, value);
@@ -223,24 +276,46 @@ fn extra(out: &mut Vec<u8>, event: &RawEvent<'_>) {
         }
         string(out, name);
         out.push(b':');
-        raw(out, RawValue::get(value).as_bytes());
+        raw(out, value.get());
     }
     out.push(b'}');
 }
 
 /// Copies JSON. Inside strings line breaks are escaped, so one that is found stands between tokens.
-fn raw(out: &mut Vec<u8>, json: &[u8]) {
+fn raw(out: &mut Vec<u8>, json: &str) {
     let start = out.len();
-    out.extend_from_slice(json);
-    for byte in &mut out[start..] {
-        if matches!(byte, b'\n' | b'\r') {
-            *byte = b' ';
+    out.extend_from_slice(json.as_bytes());
+    if !json.starts_with('"') && memchr2(b'\n', b'\r', json.as_bytes()).is_some() {
+        for byte in &mut out[start..] {
+            if matches!(byte, b'\n' | b'\r') {
+                *byte = b' ';
+            }
         }
     }
 }
 
+/// Writes a time of our own, as the platform writes its.
+fn clock(out: &mut Vec<u8>, unix_ms: i64) {
+    write_time(&mut Clock(out), unix_ms).expect("memory does not fail");
+}
+
+struct Clock<'a>(&'a mut Vec<u8>);
+
+impl fmt::Write for Clock<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
 fn string(out: &mut Vec<u8>, text: &str) {
-    serde_json::to_writer(out, text).expect("a string is always JSON, and memory does not fail");
+    if is_plain(text) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        serde_json::to_writer(out, text).expect("a string is always JSON, and memory does not fail");
+    }
 }
 
 fn number(out: &mut Vec<u8>, name: &str, value: u64) {

@@ -3,6 +3,8 @@
 //! A body should be a JSON array of events. What is cut out here is handed on as bytes: a malformed element costs itself,
 //! not its neighbours, and what cannot be cut is handed on whole.
 
+use super::scan::{self, Scanned};
+
 /// A piece of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece<'a> {
@@ -17,13 +19,13 @@ pub fn pieces(body: &[u8]) -> Pieces<'_> {
     let trimmed = body.trim_ascii();
     match trimmed.strip_prefix(b"[") {
         Some(inside) => pieces_inside(inside),
-        None => Pieces { rest: trimmed, from: trimmed, in_array: false },
+        None => Pieces { rest: trimmed, from: trimmed, in_array: false, text: None },
     }
 }
 
 /// The same of what stands behind the bracket that begins the array.
 pub fn pieces_inside(inside: &[u8]) -> Pieces<'_> {
-    Pieces { rest: inside, from: inside, in_array: true }
+    Pieces { rest: inside, from: inside, in_array: true, text: None }
 }
 
 /// See [`pieces`].
@@ -33,15 +35,15 @@ pub struct Pieces<'a> {
     /// From the piece that was handed on last.
     from: &'a [u8],
     in_array: bool,
+    /// What the rest is the end of as long as it is in the array, if it was found to be UTF-8.
+    text: Option<&'a str>,
 }
 
 impl<'a> Iterator for Pieces<'a> {
     type Item = Piece<'a>;
 
     fn next(&mut self) -> Option<Piece<'a>> {
-        if self.in_array {
-            self.skip_separators();
-        }
+        self.skip_separators();
         if self.rest.is_empty() {
             return None;
         }
@@ -59,6 +61,27 @@ impl<'a> Iterator for Pieces<'a> {
 }
 
 impl<'a> Pieces<'a> {
+    /// The same, with events that stand as the platform writes them read in one pass.
+    #[must_use]
+    pub fn scanned(mut self) -> Self {
+        self.text = std::str::from_utf8(self.rest).ok();
+        self
+    }
+
+    /// The next element, read, if it is an event that stands as the platform writes them. What is none is the next piece.
+    #[inline]
+    pub fn next_event(&mut self) -> Option<Scanned<'a>> {
+        let text = self.text?;
+        self.skip_separators();
+        if !self.in_array {
+            return None;
+        }
+        let scanned = scan::event(text.get(text.len() - self.rest.len()..)?)?;
+        self.from = self.rest;
+        self.rest = &self.rest[scanned.length..];
+        Some(scanned)
+    }
+
     /// The piece that was handed on last, and everything behind it.
     pub fn from_last(&self) -> &'a [u8] {
         self.from
@@ -66,13 +89,14 @@ impl<'a> Pieces<'a> {
 
     /// Skips white space and commas, and the bracket that ends the array.
     fn skip_separators(&mut self) {
-        while let [first, rest @ ..] = self.rest {
+        while self.in_array
+            && let [first, rest @ ..] = self.rest
+        {
             match first {
                 b',' => self.rest = rest,
                 b']' => {
                     self.in_array = false;
                     self.rest = rest.trim_ascii();
-                    return;
                 }
                 _ if first.is_ascii_whitespace() => self.rest = rest,
                 _ => return,

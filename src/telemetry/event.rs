@@ -6,19 +6,22 @@ use std::fmt;
 
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
+
+use super::json::Json;
 
 /// An event as it stands in the body: every value is a piece of the body.
 #[derive(Debug)]
 pub struct RawEvent<'a> {
     /// `time`, a JSON value.
-    pub time: Option<&'a RawValue>,
+    pub time: Option<Json<'a>>,
     /// `type`.
     pub kind: Cow<'a, str>,
     /// `record`, a JSON value.
-    pub record: Option<&'a RawValue>,
+    pub record: Option<Json<'a>>,
     /// Members that the reference does not know.
-    pub extra: Vec<(Cow<'a, str>, &'a RawValue)>,
+    pub extra: Vec<(Cow<'a, str>, Json<'a>)>,
+    /// The event up to its record, if it stands there as `{"time":…,"type":…,` without anything in between.
+    pub head: Option<&'a str>,
 }
 
 impl<'a> RawEvent<'a> {
@@ -54,7 +57,7 @@ impl<'de> Visitor<'de> for EventVisitor {
             }
         }
         let kind = kind.ok_or_else(|| serde::de::Error::missing_field("type"))?;
-        Ok(RawEvent { time, kind, record, extra })
+        Ok(RawEvent { time, kind, record, extra, head: None })
     }
 }
 
@@ -124,8 +127,9 @@ pub struct RecordFacts<'a> {
 
 impl<'a> RecordFacts<'a> {
     /// Reads a record; one that is no object has no facts.
-    pub fn of(record: Option<&'a RawValue>) -> Self {
-        record.and_then(|record| serde_json::from_str(record.get()).ok()).unwrap_or_default()
+    pub fn of(record: Option<Json<'a>>) -> Self {
+        let object = record.filter(|record| record.get().starts_with('{'));
+        object.and_then(|record| serde_json::from_str(record.get()).ok()).unwrap_or_default()
     }
 }
 
@@ -164,27 +168,35 @@ impl<'de> Visitor<'de> for FactsVisitor {
 }
 
 /// A customer's record may hold anything under these names.
-fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+pub(super) fn text(value: Json<'_>) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Text<'_>>(value.get()).ok().map(|text| text.0)
 }
 
-fn number(value: &RawValue) -> Option<u64> {
+pub(super) fn number(value: Json<'_>) -> Option<u64> {
     serde_json::from_str(value.get()).ok()
 }
 
 /// Unix time in milliseconds of a `time` as the reference writes it (`2022-10-12T00:03:50.000Z`). `None` for anything else,
 /// such as the examples of the reference that have a colon before the milliseconds.
-pub fn time_ms(time: &RawValue) -> Option<i64> {
-    let text = serde_json::from_str::<Text<'_>>(time.get()).ok()?.0;
+pub fn time_ms(time: Json<'_>) -> Option<i64> {
+    let text = text(time)?;
     let time = time::OffsetDateTime::parse(&text, &time::format_description::well_known::Rfc3339).ok()?;
     i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok()
 }
 
 /// Writes a time as the reference does.
 pub fn format_time(unix_ms: i64) -> String {
+    let mut text = String::new();
+    write_time(&mut text, unix_ms).expect("a string takes everything");
+    text
+}
+
+/// The same, to where it is wanted.
+pub fn write_time(out: &mut impl fmt::Write, unix_ms: i64) -> fmt::Result {
     let time = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)
         .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
-    format!(
+    write!(
+        out,
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
         time.year(),
         u8::from(time.month()),
@@ -206,7 +218,7 @@ mod tests {
             br#"{"time":"2022-10-12T00:03:50.000Z","type":"function","record":{"b": 1,"a":"\u00e9"},"new":[1]}"#;
         let event = RawEvent::parse(element).expect("an event");
         assert_eq!(event.kind, "function");
-        assert_eq!(event.record.map(RawValue::get), Some(r#"{"b": 1,"a":"\u00e9"}"#));
+        assert_eq!(event.record.map(Json::get), Some(r#"{"b": 1,"a":"\u00e9"}"#));
         assert_eq!(event.extra.len(), 1);
         assert_eq!(event.time.and_then(time_ms), Some(1_665_533_030_000));
     }
@@ -220,20 +232,17 @@ mod tests {
 
     #[test]
     fn odd_facts_are_no_facts_and_cost_nothing_else() {
-        let record = RawValue::from_string(
-            r#"{"requestId":7,"status":"success","droppedRecords":-1,"x":{"requestId":"n"}}"#.into(),
-        );
-        let record = record.expect("JSON");
-        let facts = RecordFacts::of(Some(&record));
+        let record = r#"{"requestId":7,"status":"success","droppedRecords":-1,"x":{"requestId":"n"}}"#;
+        let facts = RecordFacts::of(Some(Json::read(record)));
         assert_eq!(facts, RecordFacts { status: Some("success".into()), ..RecordFacts::default() });
     }
 
     #[test]
     fn times_are_read_and_written_as_the_reference_has_them() {
-        let raw = |text: &str| RawValue::from_string(format!("{text:?}")).expect("JSON");
-        assert_eq!(time_ms(&raw("2022-08-02T12:01:23:521Z")), None, "a misprint of the reference");
+        let read = |text: &str| time_ms(Json::read(&format!("{text:?}")));
+        assert_eq!(read("2022-08-02T12:01:23:521Z"), None, "a misprint of the reference");
         for ms in [0, 1_665_533_030_001, -1, 253_402_300_799_999] {
-            assert_eq!(time_ms(&raw(&format_time(ms))), Some(ms));
+            assert_eq!(read(&format_time(ms)), Some(ms));
         }
         assert_eq!(format_time(i64::MAX), "1970-01-01T00:00:00.000Z");
     }

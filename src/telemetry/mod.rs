@@ -3,6 +3,8 @@
 mod answers;
 pub mod body;
 pub mod event;
+pub mod json;
 pub mod listener;
+pub mod scan;
 pub mod severity;
 pub mod stitch;

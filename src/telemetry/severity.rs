@@ -5,7 +5,10 @@
 //! (Node.js; uncaught errors come this way too). Free text that holds the word is no error report. A wrong guess costs
 //! nothing but an earlier seal.
 
-use serde_json::value::RawValue;
+use memchr::memchr_iter;
+use memchr::memmem::find;
+
+use super::json::Json;
 
 /// How much of a text is looked at, in bytes: what says the level stands at its beginning, and this stands before the answer
 /// to the platform.
@@ -15,7 +18,7 @@ const HEAD_BYTES: usize = 512;
 const LEVELS: [&str; 3] = ["error", "fatal", "critical"];
 
 /// Whether a record reports an error. `level` is its member of that name, where it is an object.
-pub fn is_error(record: Option<&RawValue>, level: Option<&str>) -> bool {
+pub fn is_error(record: Option<Json<'_>>, level: Option<&str>) -> bool {
     let Some(record) = record else { return false };
     match record.get().strip_prefix('"') {
         Some(text) => text_is_error(head(text)),
@@ -29,13 +32,22 @@ fn text_is_error(text: &str) -> bool {
         return member_level(object).is_some_and(is_level);
     }
     let bracketed = text.strip_prefix('[').and_then(|text| text.split_once(']')).map(|(level, _)| level);
-    let third_column = text.split("\\t").nth(2);
+    let third_column = third_column(text);
     [bracketed, third_column].into_iter().flatten().any(is_level)
+}
+
+/// What stands between the second and the third tab, or behind the second. A tab is written `\t`.
+fn third_column(text: &str) -> Option<&str> {
+    let bytes = text.as_bytes();
+    let mut tabs = memchr_iter(b'\\', bytes).filter(|at| bytes.get(at + 1) == Some(&b't'));
+    let start = tabs.nth(1)? + 2;
+    text.get(start..tabs.next().unwrap_or(text.len()))
 }
 
 /// The string behind the first `"level":`.
 fn member_level(object: &str) -> Option<&str> {
-    let (_, behind) = object.split_once("\\\"level\\\"")?;
+    const NAME: &str = "\\\"level\\\"";
+    let behind = object.get(find(object.as_bytes(), NAME.as_bytes())? + NAME.len()..)?;
     let value = behind.trim_start().strip_prefix(':')?.trim_start().strip_prefix("\\\"")?;
     value.split_once("\\\"").map(|(level, _)| level)
 }
@@ -54,8 +66,8 @@ mod tests {
     use crate::telemetry::event::RecordFacts;
 
     fn is_error_record(record: &str) -> bool {
-        let record = RawValue::from_string(record.to_owned()).expect("JSON");
-        is_error(Some(&record), RecordFacts::of(Some(&record)).level.as_deref())
+        let record = Some(Json::read(record));
+        is_error(record, RecordFacts::of(record).level.as_deref())
     }
 
     fn is_error_text(text: &str) -> bool {

@@ -1,14 +1,9 @@
-//! Instructions of an append, counted by callgrind: what remains when the machine is busy with something else.
-//!
-//! Both sides run the same batches in a process of their own, once with appends and once without; the difference is what
-//! the appends took. Valgrind's processor lacks some vector instructions, so checksums cost more here than they do.
-
-use std::process::Command;
+//! Instructions of an append: both sides run the same batches, each in a process of its own.
 
 use crate::lines::bodies;
 use crate::plain::Plain;
-use crate::subject;
 use crate::table::{heading, ratio, verdict};
+use crate::{callgrind, subject};
 
 /// Bytes of a batch and how many of them.
 const SIZES: [(usize, usize); 4] = [(512, 3_000), (4 * 1024, 1_000), (32 * 1024, 150), (256 * 1024, 20)];
@@ -16,7 +11,7 @@ const RATIO_MAX: f64 = 1.15;
 
 pub fn report() {
     heading("3. Append, instructions of a call (seed 3; callgrind, means)");
-    if Command::new("valgrind").arg("--version").output().is_err() {
+    if callgrind::is_missing() {
         println!("skipped: valgrind is not installed");
         return;
     }
@@ -42,22 +37,11 @@ pub fn report() {
 }
 
 fn appends(side: &str, bytes: usize, count: usize) -> Option<u64> {
-    let with = instructions(side, bytes, count, count)?;
-    let without = instructions(side, bytes, count, 0)?;
-    with.checked_sub(without)
-}
-
-fn instructions(side: &str, bytes: usize, generated: usize, appended: usize) -> Option<u64> {
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(std::env::current_exe().ok()?)
-        .args(["--instructions-of", side])
-        .args([bytes, generated, appended].map(|number| number.to_string()))
-        .output()
-        .ok()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let collected = said.lines().find_map(|line| line.split_once("Collected :"))?;
-    collected.1.trim().parse().ok()
+    let arguments = |appended: usize| {
+        let numbers = [bytes, count, appended].map(|number| number.to_string());
+        ["--instructions-of".to_owned(), side.to_owned()].into_iter().chain(numbers).collect::<Vec<_>>()
+    };
+    callgrind::difference(&arguments(count), &arguments(0))
 }
 
 /// What runs under callgrind: `SIDE BYTES GENERATED APPENDED`.

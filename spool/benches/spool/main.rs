@@ -6,6 +6,7 @@
 
 mod allocations;
 mod append;
+mod callgrind;
 mod footprint;
 mod instructions;
 mod lines;

@@ -19,8 +19,9 @@ pub use redaction::MASK;
 pub use sampling::Sample;
 use serde_json::value::RawValue;
 
-use super::attribution::Attribution;
+use super::attribution::Owner;
 use crate::telemetry::event::{EventKind, RecordFacts};
+use crate::telemetry::json::Json;
 
 /// The rules. Without any, nothing is looked at.
 #[derive(Debug, Clone, Default)]
@@ -52,9 +53,9 @@ impl Filter {
     pub(super) fn excludes(
         &self,
         kind: EventKind,
-        record: Option<&RawValue>,
+        record: Option<Json<'_>>,
         facts: &RecordFacts<'_>,
-        attribution: &Attribution,
+        owner: Owner<'_>,
         scratch: &mut Scratch,
     ) -> Option<Exclusion> {
         if !matches!(kind, EventKind::Function | EventKind::Extension) {
@@ -70,14 +71,14 @@ impl Filter {
             }
         }
         // The share is one of requests: what belongs to none is not part of it.
-        match (self.sample, attribution) {
-            (Some(sample), Attribution::Invocation(id)) if !sample.takes(&id.0) => Some(Exclusion::Sample),
+        match (self.sample, owner) {
+            (Some(sample), Owner::Invocation(id)) if !sample.takes(id) => Some(Exclusion::Sample),
             _ => None,
         }
     }
 
     /// The record with masks, if there is anything to mask. What the platform tells holds no secret of the function.
-    pub(super) fn redacted(&self, kind: EventKind, record: &RawValue, scratch: &mut Scratch) -> Option<Box<RawValue>> {
+    pub(super) fn redacted(&self, kind: EventKind, record: Json<'_>, scratch: &mut Scratch) -> Option<Box<RawValue>> {
         let is_looked_at = matches!(kind, EventKind::Function | EventKind::Extension | EventKind::Unknown);
         if !is_looked_at || self.redact.is_empty() {
             return None;

@@ -2,7 +2,7 @@ use spool::Seqno;
 
 use super::*;
 use crate::fuzzing::Redaction;
-use crate::intake::attribution::Attributor;
+use crate::intake::attribution::{Attribution, Attributor};
 use crate::intake::encode::{Context, Encoded, Observed, encode};
 use crate::intake::line::LineStyle;
 use crate::intake::summary::Summaries;
@@ -14,14 +14,13 @@ fn patterns(texts: &[&str]) -> Patterns {
     patterns
 }
 
-fn raw(json: &str) -> Box<RawValue> {
-    RawValue::from_string(json.to_owned()).expect("JSON")
+fn read(json: &str) -> Json<'_> {
+    serde_json::from_str(json).expect("JSON")
 }
 
 fn excluded_of(filter: &Filter, kind: EventKind, record: &str, attribution: &Attribution) -> Option<Exclusion> {
-    let record = raw(record);
-    let facts = RecordFacts::of(Some(&record));
-    filter.excludes(kind, Some(&record), &facts, attribution, &mut Scratch::new())
+    let record = Some(read(record));
+    filter.excludes(kind, record, &RecordFacts::of(record), attribution.owner(), &mut Scratch::new())
 }
 
 /// The fate of a record of the function in the start of the environment.
@@ -89,8 +88,13 @@ fn of_a_sample_only_what_belongs_to_a_request_is_kept_out() {
     assert_eq!(of(&invocation(REQUEST)), Some(Exclusion::Sample));
     assert_eq!(of(&Attribution::Init), None);
     assert_eq!(of(&Attribution::Unattributed), None);
-    let without_record =
-        none.excludes(EventKind::Function, None, &RecordFacts::default(), &invocation(REQUEST), &mut Scratch::new());
+    let without_record = none.excludes(
+        EventKind::Function,
+        None,
+        &RecordFacts::default(),
+        invocation(REQUEST).owner(),
+        &mut Scratch::new(),
+    );
     assert_eq!(without_record, Some(Exclusion::Sample));
 }
 
@@ -116,7 +120,7 @@ fn only_what_function_and_extensions_write_is_kept_out() {
         (EventKind::OtherPlatform, false, false),
     ] {
         assert_eq!(excluded_of(&filter, kind, record, &invocation("a")).is_some(), is_excluded, "{kind:?}");
-        let redacted = filter.redacted(kind, &raw(record), &mut Scratch::new());
+        let redacted = filter.redacted(kind, read(record), &mut Scratch::new());
         assert_eq!(redacted.is_some(), is_redacted, "{kind:?}");
     }
 }
@@ -141,9 +145,9 @@ fn the_first_rule_that_says_so_is_the_one_that_counts() {
 
 #[test]
 fn without_a_rule_nothing_happens() {
-    let (filter, record) = (Filter::default(), raw(r#"{"level":"TRACE"}"#));
+    let (filter, record) = (Filter::default(), read(r#"{"level":"TRACE"}"#));
     assert_eq!(excluded(&filter, record.get()), None);
-    assert!(filter.redacted(EventKind::Function, &record, &mut Scratch::new()).is_none());
+    assert!(filter.redacted(EventKind::Function, record, &mut Scratch::new()).is_none());
     assert!(matches!(filter.redacted_bytes(b"\xff"), Cow::Borrowed(_)));
 }
 
@@ -219,7 +223,7 @@ fn for_any_record_and_any_patterns_the_claims_of_redaction_hold() {
         let redaction = Redaction::with(&patterns);
         for _ in 0..20 {
             let record = record(&mut rng, 3);
-            serde_json::from_str::<&RawValue>(&record).expect("the records are JSON");
+            read(&record);
             redaction.holds_for(&record);
         }
     }

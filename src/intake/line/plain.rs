@@ -5,9 +5,9 @@
 //!   that keeps both apart. One line break at the end of a message is left out.
 //! * What the function and extensions say stands for itself. Any other record stands behind its type, as JSON.
 
-use super::{Head, raw};
+use super::{Head, clock, raw};
 use crate::intake::filter::json_text::first_character;
-use crate::telemetry::event::{EventKind, RawEvent, format_time};
+use crate::telemetry::event::{EventKind, RawEvent};
 use crate::upload::object_key::LineFormat;
 
 /// Stands for a time or a request id that there is none of.
@@ -26,7 +26,7 @@ pub(super) fn event(out: &mut Vec<u8>, format: LineFormat, event: &RawEvent<'_>,
     let record = event.record.map_or("", |record| record.get());
     match inside_quotes(record).filter(|_| is_said) {
         Some(text) => message(out, text),
-        None => raw(out, record.as_bytes()),
+        None => raw(out, record),
     }
     out.push(b'\n');
 }
@@ -38,7 +38,7 @@ pub(super) fn columns(out: &mut Vec<u8>, format: LineFormat, time: Option<&str>,
     }
     match time {
         Some(time) => column(out, inside_quotes(time).unwrap_or(time)),
-        None => column(out, &format_time(head.now_ms)),
+        None => clock(out, head.now_ms),
     }
     out.push(b'\t');
     column(out, head.request_id.unwrap_or(NONE));

@@ -12,9 +12,9 @@
 //! itself in one of these forms is taken for the same. Text that comes in several records is not put together.
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::cut;
+use crate::telemetry::json::Json;
 use crate::telemetry::severity::is_error;
 
 /// The longest names of classes have some two hundred characters.
@@ -46,7 +46,7 @@ impl Exception {
     }
 
     /// Reads it out of a record of the function, if there is one. `level` is the record's member of that name.
-    pub fn of(record: &RawValue, level: Option<&str>) -> Option<Self> {
+    pub fn of(record: Json<'_>, level: Option<&str>) -> Option<Self> {
         let json = record.get();
         match json.as_bytes().first() {
             Some(b'"') if may_be_in_text(json) => in_text(&text(record)?),
@@ -66,7 +66,7 @@ fn may_be_in_text(json: &str) -> bool {
 }
 
 /// An object that calls itself something else than an error is none.
-fn may_be_in_object(record: &RawValue, level: Option<&str>) -> bool {
+fn may_be_in_object(record: Json<'_>, level: Option<&str>) -> bool {
     match level {
         Some(level) => is_error(Some(record), Some(level)),
         None => record.get().contains("\"errorType\""),
@@ -130,15 +130,15 @@ fn is_class(word: &str) -> bool {
 #[derive(Deserialize)]
 struct Shape<'a> {
     #[serde(borrow, rename = "errorType")]
-    kind: Option<&'a RawValue>,
+    kind: Option<Json<'a>>,
     #[serde(borrow, rename = "errorMessage")]
-    error_message: Option<&'a RawValue>,
+    error_message: Option<Json<'a>>,
     #[serde(borrow, rename = "stackTrace")]
-    stack_trace: Option<&'a RawValue>,
+    stack_trace: Option<Json<'a>>,
     #[serde(borrow)]
-    stack: Option<&'a RawValue>,
+    stack: Option<Json<'a>>,
     #[serde(borrow)]
-    message: Option<&'a RawValue>,
+    message: Option<Json<'a>>,
 }
 
 impl Shape<'_> {
@@ -166,7 +166,7 @@ fn shape(json: &str) -> Option<Shape<'_>> {
     serde_json::from_str(json).ok()
 }
 
-fn text(value: &RawValue) -> Option<String> {
+fn text(value: Json<'_>) -> Option<String> {
     serde_json::from_str(value.get()).ok()
 }
 
@@ -176,8 +176,8 @@ mod tests {
     use crate::telemetry::event::RecordFacts;
 
     fn of_record(record: &str) -> Option<Exception> {
-        let record = RawValue::from_string(record.to_owned()).expect("JSON");
-        Exception::of(&record, RecordFacts::of(Some(&record)).level.as_deref())
+        let record: Json<'_> = serde_json::from_str(record).expect("JSON");
+        Exception::of(record, RecordFacts::of(Some(record)).level.as_deref())
     }
 
     fn of_text(text: &str) -> Option<Exception> {

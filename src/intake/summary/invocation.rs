@@ -1,11 +1,11 @@
 //! What is known of one invocation: the members of its line.
 
 use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 
 use super::cut;
 use super::exception::Exception;
+use crate::telemetry::json::Json;
 
 /// Longest status and error type, in bytes: those of the platform have some dozens.
 const WORD_BYTES_MAX: usize = 256;
@@ -99,7 +99,7 @@ impl Invocation {
     }
 
     /// Takes a record that the function has logged, and what may be quoted of it.
-    pub fn logged(&mut self, record: Option<&RawValue>, quotable: Option<&RawValue>, level: Option<&str>) {
+    pub fn logged(&mut self, record: Option<Json<'_>>, quotable: Option<Json<'_>>, level: Option<&str>) {
         if let (Some(lines), Some(bytes)) = (&mut self.lines, &mut self.bytes) {
             *lines += 1;
             *bytes += record.map_or(0, length);
@@ -138,7 +138,7 @@ impl Span {
 }
 
 /// Bytes of a record as it was received, a text without its quotes.
-fn length(record: &RawValue) -> u64 {
+fn length(record: Json<'_>) -> u64 {
     let json = record.get();
     let quotes = if json.starts_with('"') { 2 } else { 0 };
     (json.len() - quotes) as u64

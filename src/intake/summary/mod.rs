@@ -19,10 +19,10 @@ use std::sync::Arc;
 use invocation::Invocation;
 pub use line::write as write_line;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use super::attribution::Attribution;
+use super::attribution::Owner;
 use crate::telemetry::event::{EventKind, RecordFacts};
+use crate::telemetry::json::Json;
 
 /// Requests that may be open. Managed Instances run many at once; each takes some hundred bytes, at the very most 4 KiB.
 const OPEN_MAX: usize = 1024;
@@ -51,13 +51,13 @@ pub struct Told<'a> {
     /// What its type says.
     pub kind: EventKind,
     /// Its record as it was received.
-    pub record: Option<&'a RawValue>,
+    pub record: Option<Json<'a>>,
     /// Its record as far as it may be quoted: with masks, and none that is kept out for what it holds.
-    pub quotable: Option<&'a RawValue>,
+    pub quotable: Option<Json<'a>>,
     /// What was read out of the record.
     pub facts: &'a RecordFacts<'a>,
     /// Whom it belongs to.
-    pub attribution: &'a Attribution,
+    pub owner: Owner<'a>,
 }
 
 /// A request of which nothing more is expected.
@@ -87,12 +87,11 @@ impl Summaries {
 
     /// Takes the next event, and returns the request that has come to its end by it.
     pub fn observe(&mut self, told: &Told<'_>) -> Option<Finished> {
-        let Told { kind, record, facts, attribution, .. } = *told;
+        let Told { kind, record, facts, owner, .. } = *told;
         if kind == EventKind::InitStart {
             self.init = Init::Before;
         }
-        let Attribution::Invocation(request_id) = attribution else { return None };
-        let id = request_id.0.as_str();
+        let Owner::Invocation(id) = owner else { return None };
         if kind == EventKind::Function {
             if let Some(invocation) = self.find(id) {
                 invocation.logged(record, told.quotable, facts.level.as_deref());

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 use spool::Seqno;
 
 use super::*;
-use crate::intake::attribution::Attributor;
+use crate::intake::attribution::{Attribution, Attributor};
 use crate::intake::encode::{Context, encode};
 use crate::intake::filter::{Filter, Level, MASK, Patterns, Sample};
 use crate::intake::line::{Head, LineStyle};

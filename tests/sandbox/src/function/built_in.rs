@@ -1,13 +1,16 @@
 //! The built-in function: the official Rust runtime around a handler that logs what its payload asks for.
 
 use std::io::{BufWriter, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::lines::Lines;
+
+/// Lines at a rate are written in bursts of so long: a sleep takes its time, too.
+const TICK: Duration = Duration::from_millis(2);
 
 /// What one invocation of the built-in function does: first it writes, then it sleeps, then it ends.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
@@ -17,6 +20,8 @@ pub struct Work {
     pub lines: u32,
     /// Bytes of each line, without its newline.
     pub line_bytes: usize,
+    /// How many of them a second, evenly, as far as their reader lets it; as fast as it can by default.
+    pub lines_per_second: Option<u32>,
     /// Bytes of one more line, or none.
     pub large_line_bytes: Option<usize>,
     /// Whether to write to stderr instead of stdout.
@@ -38,6 +43,7 @@ impl Default for Work {
         Self {
             lines: 5,
             line_bytes: 200,
+            lines_per_second: None,
             large_line_bytes: None,
             stderr: false,
             json: false,
@@ -93,7 +99,15 @@ async fn handle(event: LambdaEvent<Work>) -> Result<Value, lambda_runtime::Error
 fn write(lines: &Lines, work: &Work) -> std::io::Result<()> {
     let output: Box<dyn Write> = if work.stderr { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
     let mut output = BufWriter::new(output);
+    let began = Instant::now();
     for number in 0..work.lines {
+        if let Some(rate) = work.lines_per_second {
+            let due = began + Duration::from_secs(1) * number / rate;
+            if due > Instant::now() + TICK {
+                output.flush()?;
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+        }
         writeln!(output, "{}", lines.line(number, work.line_bytes))?;
     }
     if let Some(bytes) = work.large_line_bytes {
