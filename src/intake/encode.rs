@@ -99,6 +99,7 @@ pub(crate) fn encode(context: Context<'_>, body: &[u8], cut_bytes: u64, lines: &
     let mut encoder = Encoder {
         context,
         half: None,
+        filters: !context.filter.is_empty(),
         scratch: Scratch::new(),
         lines,
         repeated: None,
@@ -130,6 +131,8 @@ struct Encoder<'a> {
     context: Context<'a>,
     /// What the next event goes on with.
     half: Option<&'a Half>,
+    /// There is a rule.
+    filters: bool,
     scratch: Scratch,
     lines: &'a mut Vec<u8>,
     /// What was told of the request has not changed since.
@@ -142,7 +145,7 @@ impl Encoder<'_> {
         let mut pieces = pieces(body).scanned();
         loop {
             if let Some(Scanned { event, facts, .. }) = pieces.next_event() {
-                self.event(attributor, event, &facts);
+                self.event(attributor, &event, &facts);
             } else if let Some(piece) = pieces.next() {
                 self.piece(attributor, piece, &mut pieces, is_truncated);
             } else {
@@ -169,7 +172,7 @@ impl Encoder<'_> {
             Piece::Element(element) => match RawEvent::parse(element) {
                 Some(event) => {
                     let facts = RecordFacts::of(event.record);
-                    self.event(attributor, event, &facts);
+                    self.event(attributor, &event, &facts);
                 }
                 None => self.no_event(attributor, element, pieces),
             },
@@ -215,14 +218,18 @@ impl Encoder<'_> {
         }
     }
 
-    fn event(&mut self, attributor: &mut Attributor, event: RawEvent<'_>, facts: &RecordFacts<'_>) {
+    fn event(&mut self, attributor: &mut Attributor, event: &RawEvent<'_>, facts: &RecordFacts<'_>) {
         let kind = EventKind::of(&event.kind);
         let Context { style, filter, now_ms, .. } = self.context;
-        attributor.observe(kind, facts);
-        attributor.carried.observe(kind, facts, event.record, style.names_trace());
+        let is_said = matches!(kind, EventKind::Function | EventKind::Extension);
+        if !is_said {
+            attributor.observe(kind, facts);
+            attributor.carried.observe(kind, facts, event.record, style.names_trace());
+            self.observe(kind, facts, event.time);
+            self.repeated = None;
+        }
         let attributor = &*attributor;
         let owner = attributor.owner_of(facts, self.half.map(|half| &half.in_force));
-        self.observe(kind, facts, event.time);
         if kind == EventKind::Function && is_error(event.record, facts.level.as_deref()) {
             self.error_logged(owner);
         }
@@ -231,16 +238,16 @@ impl Encoder<'_> {
         // A summary quotes what is shipped, or would be if it were not for the share of requests.
         let is_quoted = self.encoded.summaries.is_some() && exclusion.is_none_or(|rule| rule == Exclusion::Sample);
         let is_written = is_shipped || is_quoted;
-        let redacted = event.record.filter(|_| is_written).and_then(|r| filter.redacted(kind, r, &mut self.scratch));
+        let redacted = event
+            .record
+            .filter(|_| is_written && self.filters)
+            .and_then(|r| filter.redacted(kind, r, &mut self.scratch));
         self.encoded.filtered.redacted += u64::from(is_shipped && redacted.is_some());
-        let received = event.record;
-        let event = RawEvent { record: redacted.as_deref().map(Json::from).or(received), ..event };
+        let masked = redacted.as_deref().map(|record| RawEvent { record: Some(record.into()), ..event.clone() });
+        let (received, event) = (event.record, masked.as_ref().unwrap_or(event));
         if is_shipped {
             let head = Head::new(self.next_seq(), owner.as_str(), attributor, now_ms);
-            if !matches!(kind, EventKind::Function | EventKind::Extension) {
-                self.repeated = None;
-            }
-            line::event(self.lines, style, &event, &head, &mut self.repeated);
+            line::event(self.lines, style, event, &head, &mut self.repeated);
             self.counted(event.time);
         }
         let quotable = event.record.filter(|_| is_quoted);
@@ -308,7 +315,7 @@ impl Encoder<'_> {
         facts: &RecordFacts<'_>,
         owner: Owner<'_>,
     ) -> Option<Exclusion> {
-        if !self.is_shipped(kind) {
+        if !self.filters || !self.is_shipped(kind) {
             return None;
         }
         let exclusion = self.context.filter.excludes(kind, record, facts, owner, &mut self.scratch);
