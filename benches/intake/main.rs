@@ -14,13 +14,17 @@ mod instructions;
 #[path = "../../spool/benches/spool/plain.rs"]
 #[allow(dead_code, reason = "shared with the benchmark of the spool")]
 mod plain;
+mod storm;
 mod subject;
 #[path = "../../spool/benches/spool/table.rs"]
 #[allow(dead_code, reason = "shared with the benchmark of the spool")]
 mod table;
+#[path = "../../tests/world/mod.rs"]
+mod world;
 
 /// Parts that can be asked for.
-const SECTIONS: [(&str, fn()); 2] = [("costs", costs::report), ("instructions", instructions::report)];
+const SECTIONS: [(&str, fn()); 3] =
+    [("costs", costs::report), ("instructions", instructions::report), ("storm", storm::report)];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::json::Json;
 
 /// An event as it stands in the body: every value is a piece of the body.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RawEvent<'a> {
     /// `time`, a JSON value.
     pub time: Option<Json<'a>>,

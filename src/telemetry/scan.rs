@@ -218,5 +218,4 @@ fn skip_space(bytes: &[u8], mut at: usize) -> usize {
 }
 
 #[cfg(test)]
-#[path = "scan_tests.rs"]
 mod tests;

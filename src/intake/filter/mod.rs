@@ -48,6 +48,11 @@ pub(super) enum Exclusion {
 pub(super) type Scratch = String;
 
 impl Filter {
+    /// Whether there is no rule.
+    pub(super) fn is_empty(&self) -> bool {
+        self.level.is_none() && self.drop.is_empty() && self.sample.is_none() && self.redact.is_empty()
+    }
+
     /// Whether a record is kept out, by the first rule that says so. What the platform tells is never, and neither is what
     /// nobody knows.
     pub(super) fn excludes(

@@ -1,5 +1,5 @@
-use super::super::body::{Piece, pieces};
 use super::*;
+use crate::telemetry::body::{Piece, pieces};
 
 /// What is read of a body's first element: its bytes, its event, its facts.
 type Read = (String, String, String);
