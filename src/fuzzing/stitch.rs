@@ -30,8 +30,12 @@ pub fn stitch(data: &[u8]) {
     }
 }
 
+/// By itself, or with the end of an event behind it.
 fn is_record(part: &[u8]) -> bool {
-    matches!(serde_json::from_slice::<Value>(part), Ok(Value::String(_) | Value::Object(_)))
+    let mut values = serde_json::Deserializer::from_slice(part).into_iter::<Value>();
+    let is_value = matches!(values.next(), Some(Ok(Value::String(_) | Value::Object(_))));
+    let behind = part[values.byte_offset()..].trim_ascii_start();
+    is_value && (behind.is_empty() || behind.starts_with(b"}"))
 }
 
 fn are_joined(parts: &[&[u8]], value: &[u8]) {

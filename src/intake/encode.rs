@@ -255,8 +255,8 @@ impl Encoder<'_> {
         let masked = redacted.as_deref().map(|record| RawEvent { record: Some(record.into()), ..event.clone() });
         let (received, event) = (event.record, masked.as_ref().unwrap_or(event));
         if is_shipped {
-            let head = Head::new(self.next_seq(), owner.as_str(), attributor, now_ms);
-            line::event(self.lines, style, event, &head, &mut self.repeated);
+            let head = Head::bare(self.next_seq(), owner.as_str(), now_ms);
+            line::event(self.lines, style, event, head, attributor, &mut self.repeated);
             self.counted(event.time);
         }
         let quotable = event.record.filter(|_| is_quoted);

@@ -55,13 +55,18 @@ pub struct Head<'a> {
 impl<'a> Head<'a> {
     /// The head of a line of that request.
     pub fn new(seq: u64, request_id: Option<&'a str>, attributor: &'a Attributor, now_ms: i64) -> Self {
-        let carried = attributor.carried.of(request_id);
-        Self {
-            seq,
-            request_id,
-            tenant_id: carried.and_then(|told| told.tenant_id.as_deref()),
-            trace_id: carried.and_then(|told| told.trace_id.as_deref()),
-            now_ms,
+        Self::bare(seq, request_id, now_ms).told_by(attributor)
+    }
+
+    /// The same without what is known of the request.
+    pub fn bare(seq: u64, request_id: Option<&'a str>, now_ms: i64) -> Self {
+        Self { seq, request_id, tenant_id: None, trace_id: None, now_ms }
+    }
+
+    fn told_by(self, attributor: &'a Attributor) -> Self {
+        match attributor.carried.of(self.request_id) {
+            Some(told) => Self { tenant_id: told.tenant_id.as_deref(), trace_id: told.trace_id.as_deref(), ..self },
+            None => self,
         }
     }
 
@@ -78,24 +83,26 @@ pub struct Repeated {
     request_id: Range<usize>,
 }
 
-/// Writes the line of an event. `repeated` holds as long as nothing new is told of the request.
+/// Writes the line of an event. What is known of the request is asked of `attributor` where the line before does not tell:
+/// `repeated` holds as long as nothing new is told of the request.
 pub fn event(
     out: &mut Vec<u8>,
     style: &LineStyle,
     event: &RawEvent<'_>,
-    head: &Head<'_>,
+    bare: Head<'_>,
+    attributor: &Attributor,
     repeated: &mut Option<Repeated>,
 ) {
     if style.format() != LineFormat::Json {
-        return plain::event(out, style.format(), event, head);
+        return plain::event(out, style.format(), event, &bare);
     }
     match event.head {
         Some(written) => {
             out.extend_from_slice(written.as_bytes());
-            number(out, "\"seq\":", head.seq);
-            repeated_members(out, style, head, repeated);
+            number(out, "\"seq\":", bare.seq);
+            repeated_members(out, style, bare, attributor, repeated);
         }
-        None => begin(out, style, &event.kind, event.time, head),
+        None => begin(out, style, &event.kind, event.time, &bare.told_by(attributor)),
     }
     if let Some(record) = event.record {
         out.extend_from_slice(match record.get().as_bytes().first() {
@@ -234,8 +241,14 @@ fn begin(out: &mut Vec<u8>, style: &LineStyle, kind: &str, time: Option<Json<'_>
 }
 
 /// Writes what stands between the number and the record, by copying it where it is the same as in the line before.
-fn repeated_members(out: &mut Vec<u8>, style: &LineStyle, head: &Head<'_>, repeated: &mut Option<Repeated>) {
-    let request_id = head.request_id.unwrap_or_default();
+fn repeated_members(
+    out: &mut Vec<u8>,
+    style: &LineStyle,
+    bare: Head<'_>,
+    attributor: &Attributor,
+    repeated: &mut Option<Repeated>,
+) {
+    let request_id = bare.request_id.unwrap_or_default();
     if let Some(repeated) = repeated
         && !request_id.is_empty()
         && out.get(repeated.request_id.clone()) == Some(request_id.as_bytes())
@@ -243,7 +256,7 @@ fn repeated_members(out: &mut Vec<u8>, style: &LineStyle, head: &Head<'_>, repea
         return out.extend_from_within(repeated.members.clone());
     }
     let start = out.len();
-    members(out, style, head);
+    members(out, style, &bare.told_by(attributor));
     // An id that needs escapes does not stand there as it is.
     let id = start + REQUEST_ID.len();
     *repeated =

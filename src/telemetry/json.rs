@@ -43,11 +43,21 @@ pub fn is_plain(text: &str) -> bool {
 }
 
 /// Where the next quote, backslash or control character stands: what cannot stand in a JSON string for itself.
+#[inline]
 pub(super) fn special(bytes: &[u8], at: usize) -> Option<usize> {
     let rest = bytes.get(at..)?;
+    // Of short names and values the first word is enough.
+    match rest.first_chunk().and_then(|word| special_of_word(*word)) {
+        Some(place) => Some(at + place),
+        None => special_of_more(rest, at),
+    }
+}
+
+fn special_of_more(rest: &[u8], at: usize) -> Option<usize> {
     let (words, _) = rest.as_chunks::<WORD_BYTES>();
-    let mut clean = 0;
-    for word in words.iter().take(WORDS_BEFORE_BLOCKS) {
+    // The first one is known.
+    let mut clean = if words.is_empty() { 0 } else { WORD_BYTES };
+    for word in words.iter().take(WORDS_BEFORE_BLOCKS).skip(1) {
         if let Some(place) = special_of_word(*word) {
             return Some(at + clean + place);
         }

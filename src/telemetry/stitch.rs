@@ -75,11 +75,25 @@ pub fn envelope(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Another event of the same type and millisecond, and not the rest of this one: what a function writes is a string or an
-/// object, while the middle of a long number is a number.
+/// object, while the middle of a long number is a number; and what follows on an event is an event.
 fn begins_with_an_event(inside: &[u8]) -> bool {
-    let Some(Piece::Element(element)) = pieces_inside(inside).next() else { return false };
+    let mut pieces = pieces_inside(inside);
+    let Some(Piece::Element(element)) = pieces.next() else { return false };
     let record = RawEvent::parse(element).and_then(|event| event.record);
-    record.is_some_and(|record| record.get().starts_with(['"', '{']))
+    let is_event = record.is_some_and(|record| record.get().starts_with(['"', '{']));
+    is_event
+        && match pieces.next() {
+            None => true,
+            Some(Piece::Element(next)) => RawEvent::parse(next).is_some() || begins_like_an_event(next),
+            Some(Piece::Rest(rest)) => begins_like_an_event(rest),
+        }
+}
+
+/// However early it was cut.
+fn begins_like_an_event(bytes: &[u8]) -> bool {
+    let beginning = &NEXT_EVENT[1..];
+    let uncut = bytes.strip_suffix(CLOSING).or_else(|| bytes.strip_suffix(&CLOSING[..1])).unwrap_or(bytes);
+    bytes.starts_with(beginning) || beginning.starts_with(uncut)
 }
 
 /// Splits bytes that are no event, as the second half of a record is whose first half is not known, from the events that
@@ -188,6 +202,15 @@ mod tests {
             format!("[{ENVELOPE}\"cut at its end\"}},{{\"time\"}}]"),
         ] {
             assert_eq!(cut.join(body.as_bytes()), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_begins_like_an_event_and_goes_on_like_none_is_the_middle_of_a_record() {
+        let cut = cut_of(&format!("[{ENVELOPE}\"}}]")).expect("cut");
+        for middle in ["{}},_", "\"a\"},{\"b\":", "{}},3"] {
+            let joined = cut.join(format!("[{ENVELOPE}{middle}}}]").as_bytes());
+            assert_eq!(joined, Some(format!("[{ENVELOPE}\"{middle}}}]").into_bytes()), "{middle}");
         }
     }
 

@@ -14,7 +14,14 @@ fn head(request_id: Option<&str>) -> Head<'_> {
 
 fn written_with(style: &LineStyle, element: &str, head: &Head<'_>) -> String {
     let mut out = Vec::new();
-    event(&mut out, style, &RawEvent::parse(element.as_bytes()).expect("an event"), head, &mut None);
+    event(
+        &mut out,
+        style,
+        &RawEvent::parse(element.as_bytes()).expect("an event"),
+        *head,
+        &Attributor::default(),
+        &mut None,
+    );
     String::from_utf8(out).expect("UTF-8")
 }
 
