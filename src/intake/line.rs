@@ -110,7 +110,11 @@ pub fn event(
             Some(b'{') => b",\"record\":",
             _ => b",\"value\":",
         });
-        raw(out, record.get());
+        if event.is_one_line {
+            out.extend_from_slice(record.get().as_bytes());
+        } else {
+            raw(out, record.get());
+        }
     }
     extra(out, event);
     out.extend_from_slice(b"}\n");

@@ -3,6 +3,8 @@
 //! A body should be a JSON array of events. What is cut out here is handed on as bytes: a malformed element costs itself,
 //! not its neighbours, and what cannot be cut is handed on whole.
 
+use memchr::memchr2;
+
 use super::scan::{self, Scanned};
 
 /// A piece of a body.
@@ -19,13 +21,13 @@ pub fn pieces(body: &[u8]) -> Pieces<'_> {
     let trimmed = body.trim_ascii();
     match trimmed.strip_prefix(b"[") {
         Some(inside) => pieces_inside(inside),
-        None => Pieces { rest: trimmed, from: trimmed, in_array: false, text: None },
+        None => Pieces { rest: trimmed, from: trimmed, in_array: false, text: None, is_one_line: false },
     }
 }
 
 /// The same of what stands behind the bracket that begins the array.
 pub fn pieces_inside(inside: &[u8]) -> Pieces<'_> {
-    Pieces { rest: inside, from: inside, in_array: true, text: None }
+    Pieces { rest: inside, from: inside, in_array: true, text: None, is_one_line: false }
 }
 
 /// See [`pieces`].
@@ -37,6 +39,8 @@ pub struct Pieces<'a> {
     in_array: bool,
     /// What the rest is the end of as long as it is in the array, if it was found to be UTF-8.
     text: Option<&'a str>,
+    /// The rest holds no line break.
+    is_one_line: bool,
 }
 
 impl<'a> Iterator for Pieces<'a> {
@@ -65,6 +69,7 @@ impl<'a> Pieces<'a> {
     #[must_use]
     pub fn scanned(mut self) -> Self {
         self.text = std::str::from_utf8(self.rest).ok();
+        self.is_one_line = memchr2(b'\n', b'\r', self.rest).is_none();
         self
     }
 
@@ -76,7 +81,8 @@ impl<'a> Pieces<'a> {
         if !self.in_array {
             return None;
         }
-        let scanned = scan::event(text.get(text.len() - self.rest.len()..)?)?;
+        let mut scanned = scan::event(text.get(text.len() - self.rest.len()..)?)?;
+        scanned.event.is_one_line = self.is_one_line;
         self.from = self.rest;
         self.rest = &self.rest[scanned.length..];
         Some(scanned)

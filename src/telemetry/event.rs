@@ -22,6 +22,8 @@ pub struct RawEvent<'a> {
     pub extra: Vec<(Cow<'a, str>, Json<'a>)>,
     /// The event up to its record, if it stands there as `{"time":…,"type":…,` without anything in between.
     pub head: Option<&'a str>,
+    /// Known to hold no line break between its tokens.
+    pub is_one_line: bool,
 }
 
 impl<'a> RawEvent<'a> {
@@ -57,7 +59,7 @@ impl<'de> Visitor<'de> for EventVisitor {
             }
         }
         let kind = kind.ok_or_else(|| serde::de::Error::missing_field("type"))?;
-        Ok(RawEvent { time, kind, record, extra, head: None })
+        Ok(RawEvent { time, kind, record, extra, head: None, is_one_line: false })
     }
 }
 

@@ -42,6 +42,13 @@ pub fn is_plain(text: &str) -> bool {
     special(text.as_bytes(), 0).is_none()
 }
 
+/// Whether all of these bytes stand in a JSON string for themselves: for a few, of which there are whole words.
+#[inline]
+pub(super) fn is_clean(bytes: &[u8]) -> bool {
+    let (words, tail) = bytes.as_chunks::<WORD_BYTES>();
+    words.iter().all(|word| special_of_word(*word).is_none()) && !tail.iter().any(|byte| is_special(*byte))
+}
+
 /// Where the next quote, backslash or control character stands: what cannot stand in a JSON string for itself.
 #[inline]
 pub(super) fn special(bytes: &[u8], at: usize) -> Option<usize> {

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::event::{RawEvent, RecordFacts, number, text};
-use super::json::{Json, special};
+use super::json::{Json, is_clean, special};
 
 /// Values that lie deeper are left to the other way.
 const DEPTH_MAX: u32 = 64;
@@ -26,14 +26,16 @@ pub struct Scanned<'a> {
 /// Nearly all that there is much of.
 const FUNCTION: &[u8] = b",\"type\":\"function\"";
 const TYPE: &[u8] = b",\"type\":";
+/// `"2022-10-12T00:00:00.000Z"`.
+const TIME_BYTES: usize = 26;
 
 /// Reads the event that a text begins with, if a comma or bracket follows right behind it.
 #[inline]
 pub fn event(text: &str) -> Option<Scanned<'_>> {
     let bytes = text.as_bytes();
     let time = behind(bytes, 0, b"{\"time\":")?;
-    let time_end = plain(bytes, time)?;
-    let (kind, kind_end) = kind(bytes, time_end)?;
+    let time_end = time_end(bytes, time)?;
+    let (kind, kind_end) = kind(text, time_end)?;
     let record = behind(bytes, kind_end, b",\"record\":")?;
     let mut facts = RecordFacts::default();
     let record_end = match bytes.get(record)? {
@@ -47,22 +49,35 @@ pub fn event(text: &str) -> Option<Scanned<'_>> {
     }
     let event = RawEvent {
         time: Some(Json::read(text.get(time..time_end)?)),
-        kind: Cow::Borrowed(text.get(kind + 1..kind_end - 1)?),
+        kind: Cow::Borrowed(kind),
         record: Some(Json::read(text.get(record..record_end)?)),
         extra: Vec::new(),
         head: text.get(..=kind_end),
+        is_one_line: false,
     };
     Some(Scanned { event, facts, length })
 }
 
-/// Where the type stands.
+/// The end of the time, which has 24 characters as a rule.
 #[inline]
-fn kind(bytes: &[u8], time_end: usize) -> Option<(usize, usize)> {
+fn time_end(bytes: &[u8], time: usize) -> Option<usize> {
+    let usual = bytes.get(time..time + TIME_BYTES)?;
+    if usual[0] == b'"' && usual[TIME_BYTES - 1] == b'"' && is_clean(&usual[1..TIME_BYTES - 1]) {
+        return Some(time + TIME_BYTES);
+    }
+    plain(bytes, time)
+}
+
+/// The type, and where it ends.
+#[inline]
+fn kind(text: &str, time_end: usize) -> Option<(&str, usize)> {
+    let bytes = text.as_bytes();
     if let Some(end) = behind(bytes, time_end, FUNCTION) {
-        return Some((time_end + TYPE.len(), end));
+        return Some(("function", end));
     }
     let kind = behind(bytes, time_end, TYPE)?;
-    Some((kind, plain(bytes, kind)?))
+    let end = plain(bytes, kind)?;
+    Some((text.get(kind + 1..end - 1)?, end))
 }
 
 impl<'a> RecordFacts<'a> {
