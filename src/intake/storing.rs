@@ -97,7 +97,7 @@ impl Intake {
                     encoded.records -= records;
                 }
                 let resolves = half.filter(|_| joined == Joined::CutAgain);
-                let meta = Meta { resolves, ..meta.clone() };
+                let meta = part_meta(state, encoded, meta.tenant.as_deref(), resolves);
                 // Until the rest of the body is stored it must not be known again: it would be taken for one that is stored whole.
                 let part =
                     Fragment { bytes: cut.bytes(), line_ms: cut.time_ms(), body_bytes: 0, body_hash: 0, meta: &meta };
@@ -166,6 +166,21 @@ impl Intake {
         for observed in encoded.observed.into_iter().chain([Observed::Stored]) {
             (self.outputs.observed)(observed);
         }
+    }
+}
+
+/// The meta of a part. It is written before the rest of its body: if a kill comes between the two, the body is offered again, and what
+/// was in force before it has to be in force then. The part itself belongs to what its body has told before it.
+fn part_meta(state: &State, encoded: &Encoded, tenant: Option<&str>, resolves: Option<FragmentId>) -> Meta {
+    let began_under = state.half.as_ref().filter(|_| encoded.joined == Joined::CutAgain).map(|half| &half.in_force);
+    let own = began_under.unwrap_or_else(|| encoded.attributor.in_force()).as_str().unwrap_or_default();
+    let before = state.attributor.in_force().as_str().unwrap_or_default();
+    Meta {
+        request_id: state.attributor.told_in_force(),
+        own_request_id: (own != before).then(|| own.to_owned()),
+        own_tenant: tenant.map(str::to_owned),
+        resolves,
+        ..Meta::default()
     }
 }
 

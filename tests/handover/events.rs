@@ -70,7 +70,8 @@ fn record(rng: &mut fastrand::Rng, id: &str, at: usize) -> String {
     }
 }
 
-fn own_request_id(record: &str) -> Option<String> {
+/// The id that a record has itself.
+pub fn own_request_id(record: &str) -> Option<String> {
     let record: serde_json::Value = serde_json::from_str(record).unwrap();
     Some(record.get("requestId")?.as_str()?.to_owned())
 }

@@ -8,8 +8,8 @@ use serde_json::Value;
 use spool::Codec;
 use tempfile::TempDir;
 
-use crate::events::{Event, story};
-use crate::process::{Process, deliver};
+use crate::events::{Event, own_request_id, story};
+use crate::process::{Process, cut_behind_entry, deliver, newest_file};
 
 /// What has happened, so that rare things are known to happen.
 #[derive(Debug, Default)]
@@ -99,7 +99,14 @@ impl Platform {
     fn bodies(&mut self) -> Vec<Body> {
         let mut events = story(&mut self.rng).into_iter().peekable();
         let (mut bodies, mut body, mut others) = (Vec::new(), Body::default(), 0);
-        while let Some(event) = events.next() {
+        // What has begun between the parts of a record, and is in force behind it.
+        let mut begun_between = None;
+        while let Some(mut event) = events.next() {
+            if matches!(event.kind, "platform.start" | "platform.initStart") {
+                begun_between = None;
+            } else if begun_between.is_some() && own_request_id(&event.record).is_none() {
+                event.request_id.clone_from(&begun_between);
+            }
             match self.cut(&event).filter(|_| self.rng.u8(..4) == 0) {
                 None => {
                     body.add(event.json().as_bytes());
@@ -115,7 +122,13 @@ impl Platform {
                         if self.rng.u8(..4) == 0 {
                             self.tally.count("bodies between parts");
                             others += 1;
-                            bodies.push(Body::of(between(others)));
+                            let kind = *self.rng.choice(&["extension", "platform.start"]).unwrap();
+                            let between = between(others, kind);
+                            if kind == "platform.start" {
+                                self.tally.count("starts between parts");
+                                begun_between.clone_from(&between.request_id);
+                            }
+                            bodies.push(Body::of(between));
                         }
                         body.add(&[event.envelope.as_bytes(), part, b"}"].concat());
                         body.goes_on = Some(number);
@@ -155,7 +168,13 @@ impl Platform {
             self.tally.count("killed before");
             self.begin_anew();
         }
-        let id = self.store(&body.bytes);
+        // Then the first that is written of it is the part of a record that is cut.
+        let begins_with_part = body.begins.is_some() && body.goes_on.is_none() && self.underway.is_none();
+        let id = match begins_with_part && self.chance(4) {
+            true => self.store_with_a_kill_behind_the_part(&body.bytes),
+            false => self.store(&body.bytes),
+        };
+        let twin = body.twin();
         self.note(body);
         match self.rng.u8(..20) {
             0..=2 => {
@@ -163,6 +182,12 @@ impl Platform {
                 let (process, bytes) = (self.process.as_ref().unwrap(), self.last.clone());
                 process.answer_is_lost(id);
                 self.store(&bytes);
+                // That was the one time. Whatever has the same bytes now is another body.
+                if let Some(events) = twin {
+                    self.tally.count("twins");
+                    self.store(&bytes);
+                    self.expected.extend(events);
+                }
             }
             3 => {
                 self.tally.count("killed before the answer");
@@ -180,6 +205,20 @@ impl Platform {
             }
             _ => {}
         }
+    }
+
+    /// The process is killed when it has written the part of a record that is cut, and not yet the rest of the body.
+    fn store_with_a_kill_behind_the_part(&mut self, bytes: &[u8]) -> spool::BodyId {
+        let (file, end) = newest_file(self.root.path());
+        let id = self.store(bytes);
+        if newest_file(self.root.path()).0 != file {
+            return id;
+        }
+        self.tally.count("killed behind a part");
+        let number = self.process.take().unwrap().number() + 1;
+        cut_behind_entry(&file, end);
+        self.process = Some(Process::begin(self.root.path(), number, Codec::None));
+        self.store(bytes)
     }
 
     fn chance(&mut self, one_in: u8) -> bool {
@@ -288,6 +327,13 @@ impl Body {
         body.end()
     }
 
+    /// What another body of the same bytes would tell, if that does not depend on what comes before it.
+    fn twin(&self) -> Option<Vec<Event>> {
+        let is_whole = self.begins.is_none() && self.goes_on.is_none() && !self.whole.is_empty();
+        let begins_nothing = |event: &Event| !matches!(event.kind, "platform.start" | "platform.initStart");
+        (is_whole && self.whole.iter().all(begins_nothing)).then(|| self.whole.clone())
+    }
+
     fn add(&mut self, element: &[u8]) {
         self.bytes.push(if self.bytes.is_empty() { b'[' } else { b',' });
         self.bytes.extend_from_slice(element);
@@ -303,11 +349,11 @@ impl Body {
 }
 
 /// An event of another stream, with an id of its own.
-fn between(number: u32) -> Event {
+fn between(number: u32, kind: &'static str) -> Event {
     let id = format!("between-{number}");
     Event {
-        envelope: r#"{"time":"2026-09-03T14:29:59.000Z","type":"extension","record":"#.into(),
-        kind: "extension",
+        envelope: format!(r#"{{"time":"2026-09-03T14:29:59.000Z","type":"{kind}","record":"#),
+        kind,
         record: format!(r#"{{"requestId":"{id}"}}"#),
         request_id: Some(id),
     }

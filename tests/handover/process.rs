@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use logspool::earlier_life;
@@ -131,4 +131,31 @@ pub fn deliver(root: &Path, number: i64) -> VecDeque<(String, Vec<u8>)> {
 
 fn file_name(key: &str) -> &str {
     key.rsplit('/').next().unwrap()
+}
+
+/// The file that the newest life writes to, and its length.
+pub fn newest_file(root: &Path) -> (PathBuf, u64) {
+    let newest = |directory: &Path| {
+        let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+        entries
+            .filter(|path| path.is_dir() || path.extension().is_some_and(|extension| extension == "seg"))
+            .max()
+            .unwrap()
+    };
+    let file = newest(&newest(root));
+    let bytes = std::fs::metadata(&file).unwrap().len();
+    (file, bytes)
+}
+
+/// Cuts a file behind the entry that begins there, as a kill does that comes between two writes.
+pub fn cut_behind_entry(file: &Path, at: u64) {
+    /// Length of an entry's header; behind magic, kind and flags stand the lengths of meta and payload.
+    const HEADER_BYTES: u64 = 56;
+    let bytes = std::fs::read(file).unwrap();
+    let entry = &bytes[usize::try_from(at).unwrap()..];
+    let meta_bytes = u16::from_le_bytes(*entry[6..].first_chunk().unwrap());
+    let payload_bytes = u32::from_le_bytes(*entry[8..].first_chunk().unwrap());
+    let end = at + HEADER_BYTES + u64::from(meta_bytes) + u64::from(payload_bytes);
+    assert!(end <= bytes.len() as u64, "an entry is whole");
+    std::fs::OpenOptions::new().write(true).open(file).unwrap().set_len(end).unwrap();
 }

@@ -36,7 +36,8 @@ pub struct Meta {
     pub seal_reason: Option<SealReason>,
     /// Of a `close` entry: records and bytes that the sender declared as dropped while the segment was active.
     pub platform_drops: Option<(u64, u64)>,
-    /// Of a `fragment` that was copied on: the request id that it belongs to, where that is not the one in force by now.
+    /// Of a `fragment`: the request id that it belongs to, where that is not the one in force behind this entry: it was copied
+    /// on, or what changed it stands in the same body and is not stored yet.
     pub own_request_id: Option<String>,
     /// The tenant that it belongs to, by the same rule.
     pub own_tenant: Option<String>,

@@ -30,6 +30,8 @@ impl ActiveSegment {
         let meta = Meta {
             request_id: told.request_id.as_ref().or(in_force.request_id.as_ref()).cloned(),
             tenant: told.tenant.as_ref().or(in_force.tenant.as_ref()).cloned(),
+            own_request_id: told.own_request_id.clone(),
+            own_tenant: told.own_tenant.clone(),
             fragment: Some(id),
             resolves: self.pending.as_ref().map(|pending| pending.id),
             ..Meta::default()
