@@ -3,7 +3,7 @@
 mod scripted;
 
 use sandbox::{Fate, Ledger, Sandbox, ShutdownReason, Work};
-use scripted::{Script, bodies, eventually, kinds, received};
+use scripted::{Script, bodies, eventually, kinds, raw_bodies, received};
 
 /// One line, so that its body is on its way while the handler sleeps, and a pause for further batches to become due.
 fn slow() -> Work {
@@ -108,15 +108,37 @@ async fn with_redelivery_nothing_is_dropped_for_a_listener_that_comes_to_its_sen
 }
 
 #[tokio::test]
-async fn a_line_larger_than_a_full_batch_arrives_as_it_was_written() {
+async fn a_line_as_large_as_a_full_batch_arrives_as_it_was_written() {
     let (builder, _directory) = scripted::sandbox(&Script::default());
     let sandbox = builder.start().await.expect("Init succeeds");
-    let work = Work { lines: 0, large_line_bytes: Some(2_000_000), ..Work::default() };
+    let work = Work { lines: 0, large_line_bytes: Some(1_000_000), ..Work::default() };
     sandbox.invoke(work).await.result.expect("the function answers");
     sandbox.shutdown(ShutdownReason::Spindown).await;
     let events = received(sandbox.tmp());
     let line = events.iter().find(|event| event["type"] == "function").expect("delivered");
-    assert_eq!(line["record"].as_str().map(str::len), Some(2_000_000));
+    assert_eq!(line["record"].as_str().map(str::len), Some(1_000_000));
+    assert_eq!(function_fates(&sandbox), [Fate::Acknowledged]);
+}
+
+/// None of the bodies is JSON (platform reference, section 3.4); what they hold of the record, one behind the other, is.
+#[tokio::test]
+async fn a_line_larger_than_a_full_batch_comes_in_several_bodies() {
+    let (builder, _directory) = scripted::sandbox(&Script::default());
+    let sandbox = builder.start().await.expect("Init succeeds");
+    let work = Work { lines: 0, large_line_bytes: Some(2_500_000), ..Work::default() };
+    sandbox.invoke(work).await.result.expect("the function answers");
+    sandbox.shutdown(ShutdownReason::Spindown).await;
+    let is_part = |body: &Vec<u8>| serde_json::from_slice::<serde_json::Value>(body).is_err();
+    let parts: Vec<_> = raw_bodies(sandbox.tmp()).into_iter().filter(is_part).collect();
+    assert_eq!(parts.len(), 3);
+    let value = |body: &Vec<u8>| {
+        let text = String::from_utf8_lossy(body);
+        let (_, behind) = text.split_once(r#""type":"function","record":"#).expect("the same envelope");
+        let end = behind.find("}]").into_iter().chain(behind.find("\"},{\"time\"").map(|at| at + 1)).min();
+        behind[..end.expect("the end of the value")].to_owned()
+    };
+    let line: String = serde_json::from_str(&parts.iter().map(value).collect::<String>()).expect("a string");
+    assert_eq!(line.len(), 2_500_000);
     assert_eq!(function_fates(&sandbox), [Fate::Acknowledged]);
 }
 

@@ -107,12 +107,17 @@ pub fn received(tmp: &Path) -> Vec<Value> {
 
 /// Every telemetry body that extensions stored under a `/tmp`, in the order of their arrival.
 pub fn bodies(tmp: &Path) -> Vec<Vec<Value>> {
+    let parse = |body: Vec<u8>| serde_json::from_slice(&body).expect("an array of events");
+    raw_bodies(tmp).into_iter().map(parse).collect()
+}
+
+/// The same as they came: some are no JSON.
+pub fn raw_bodies(tmp: &Path) -> Vec<Vec<u8>> {
     let entries = fs::read_dir(tmp.join("bodies")).into_iter().flatten();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
     files.sort();
-    let parse = |path: PathBuf| serde_json::from_slice(&fs::read(path).expect("readable")).expect("an array of events");
-    files.into_iter().map(parse).collect()
+    files.into_iter().map(|file| fs::read(file).expect("readable")).collect()
 }
 
 /// The `type` of every event, in order.
