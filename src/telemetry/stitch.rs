@@ -11,6 +11,7 @@
 
 use super::body::{Piece, pieces, pieces_inside};
 use super::event::{RawEvent, time_ms};
+use super::json::Json;
 
 const RECORD: &[u8] = b"\"record\":";
 /// What the platform writes behind a cut.
@@ -60,7 +61,7 @@ impl CutRecord {
         let joined = [b"[".as_slice(), &self.bytes, further].concat();
         let goes_on = match pieces(&joined).next()? {
             Piece::Element(element) => RawEvent::parse(element).is_some(),
-            Piece::Rest(rest) => Self::of(rest).is_some() && !begins_with_an_event(inside),
+            Piece::Rest(rest) => Self::of(rest).is_some() && !begins_with_an_event(inside, self.envelope),
         };
         goes_on.then_some(joined)
     }
@@ -75,12 +76,13 @@ pub fn envelope(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Another event of the same type and millisecond, and not the rest of this one: what a function writes is a string or an
-/// object, while the middle of a long number is a number; and what follows on an event is an event.
-fn begins_with_an_event(inside: &[u8]) -> bool {
+/// object, while the middle of a long number is a number; the record ends the event; and what follows on an event is an event.
+fn begins_with_an_event(inside: &[u8], envelope: usize) -> bool {
     let mut pieces = pieces_inside(inside);
     let Some(Piece::Element(element)) = pieces.next() else { return false };
     let record = RawEvent::parse(element).and_then(|event| event.record);
-    let is_event = record.is_some_and(|record| record.get().starts_with(['"', '{']));
+    let ends_it = |record: &Json<'_>| element.get(envelope..element.len() - 1) == Some(record.get().as_bytes());
+    let is_event = record.filter(ends_it).is_some_and(|record| record.get().starts_with(['"', '{']));
     is_event
         && match pieces.next() {
             None => true,
@@ -212,7 +214,7 @@ mod tests {
     #[test]
     fn what_begins_like_an_event_and_goes_on_like_none_is_the_middle_of_a_record() {
         let cut = cut_of(&format!("[{ENVELOPE}\"}}]")).expect("cut");
-        for middle in ["{}},_", "\"a\"},{\"b\":", "{}},3"] {
+        for middle in ["{}},_", "\"a\"},{\"b\":", "{}},3", "\"a\",\"b\":\"c\"", "\"a\",\"type\":\"c\""] {
             let joined = cut.join(format!("[{ENVELOPE}{middle}}}]").as_bytes());
             assert_eq!(joined, Some(format!("[{ENVELOPE}\"{middle}}}]").into_bytes()), "{middle}");
         }
