@@ -6,7 +6,7 @@ mod world;
 
 use std::time::Duration;
 
-use sandbox::{Sandbox, SandboxBuilder, ShutdownReason, Work};
+use sandbox::{Fate, Sandbox, SandboxBuilder, ShutdownReason, Work};
 use world::World;
 use world::wire::{Wire, request};
 
@@ -114,4 +114,42 @@ async fn a_sequence_id_tells_a_repetition_on_any_connection() {
         assert_eq!(wire.status().await, 200);
     }
     assert_eq!(delivered(&world, &sandbox, &["named"]).await, [1]);
+}
+
+/// Kills that are likely to strike while a body is under way: many are, one behind the other.
+const KILLS: u32 = 8;
+/// While a life begins they wait, and come in one body then: it has to be shorter than what the extension takes of one.
+const LINES: u32 = 8_000;
+
+/// With a platform that offers again whatever was not answered, also to the next life. The seed is printed;
+/// `LOGSPOOL_REDELIVERY_SEED=n` runs one again.
+#[tokio::test]
+async fn what_is_offered_again_after_a_kill_is_delivered_once() {
+    let given = std::env::var("LOGSPOOL_REDELIVERY_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| fastrand::u64(..));
+    println!("LOGSPOOL_REDELIVERY_SEED={seed}");
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let world = World::new().await;
+    let sandbox = unfrozen(&world).redeliver(true).extension_env("LOGSPOOL_BUFFER_BYTES", "256KiB");
+    let sandbox = sandbox.start().await.unwrap();
+    for kill in 0..KILLS {
+        let (lines, line_bytes, json) = (LINES, rng.usize(150..400), rng.bool());
+        let work = Work { lines, line_bytes, json, sleep_ms: 60_000, ..Work::default() };
+        let invocation = sandbox.invoke_start(work);
+        let request_id = invocation.request_id().to_owned();
+        let is_of_it = |event: &sandbox::Event| event.kind == "function" && event.record.get().contains(&request_id);
+        let stored = rng.usize(1..LINES as usize / 2);
+        sandbox
+            .until(|ledger| ledger.with_fate(Fate::Acknowledged).filter(|event| is_of_it(event)).count() >= stored)
+            .await;
+        world::pause(rng.u64(0..8)).await;
+        sandbox.kill_extension().await;
+        assert!(invocation.finished().await.result.is_err(), "kill {kill}: its environment is reset");
+        // Between kills, one that the platform has to cut.
+        let work = Work { large_line_bytes: Some(rng.usize(300_000..900_000)), ..Work::default() };
+        assert!(sandbox.invoke(work).await.result.is_ok());
+    }
+    let verdict = world.end(&sandbox).await;
+    println!("{verdict}");
+    assert!(verdict.spools.len() > KILLS as usize && verdict.doubled.is_empty(), "{verdict}");
 }
