@@ -20,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use logspool::adoption::adopter;
 use logspool::deadline::now_ms;
 use logspool::identity;
-use logspool::intake::{Concurrency, EarlierLife, Filter, Intake, LineStyle, Outputs, Rules};
+use logspool::intake::{EarlierLife, Intake, Outputs, Rules};
 use logspool::lifecycle::machine::drain_policy::{DrainPolicy, DrainStrategy};
 use logspool::lifecycle::machine::seal_policy::SealPolicy;
 use logspool::lifecycle::machine::{Event, Policies};
@@ -205,15 +205,7 @@ impl Life {
             }),
         };
         let types = StreamTypes { platform: true, function: true, extension: false };
-        let rules = Rules {
-            types,
-            concurrency: Concurrency::One,
-            filter: Filter::default(),
-            sums_up: false,
-            style: LineStyle::default(),
-            seal,
-        };
-        let intake = Arc::new(Intake::new(spool, rules, EarlierLife::default(), outputs));
+        let intake = Arc::new(Intake::new(spool, Rules::new(types, seal), EarlierLife::default(), outputs));
         let (asked, has_asked) = watch::channel(false);
         let orphans = find_orphans(&root.path().join("spools"), own).unwrap().orphans;
         orphans.into_iter().for_each(|orphan| adopter.adopt(orphan));

@@ -4,9 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use logspool::intake::{
-    Concurrency, EarlierLife, FieldFacts, Filter, Intake, LineSettings, LineStyle, Outputs, Rules, SharedSpool,
-};
+use logspool::intake::{EarlierLife, FieldFacts, Intake, LineSettings, LineStyle, Outputs, Rules, SharedSpool};
 use logspool::lifecycle::machine::seal_policy::SealPolicy;
 use logspool::runtime_api::event::StreamTypes;
 use logspool::telemetry::listener::Body;
@@ -47,8 +45,7 @@ pub fn intake(root: &Path, setup: &Setup) -> (Intake, SharedSpool) {
         memory_mb: Some(512),
     };
     let style = LineStyle::new(&setup.lines, &facts);
-    let (filter, sums_up) = (Filter::default(), setup.sums_up);
-    let rules = Rules { types, concurrency: Concurrency::One, filter, sums_up, style, seal };
+    let rules = Rules { sums_up: setup.sums_up, style, ..Rules::new(types, seal) };
     (Intake::new(Arc::clone(&spool), rules, EarlierLife::default(), outputs), spool)
 }
 

@@ -100,6 +100,20 @@ pub struct Rules {
     pub seal: SealPolicy,
 }
 
+impl Rules {
+    /// All of these streams, as they are, of one invocation at a time.
+    pub fn new(types: StreamTypes, seal: SealPolicy) -> Self {
+        Self {
+            types,
+            concurrency: Concurrency::One,
+            filter: Filter::default(),
+            sums_up: false,
+            style: LineStyle::default(),
+            seal,
+        }
+    }
+}
+
 /// The writer of the spool.
 pub struct Intake {
     spool: SharedSpool,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use logspool::earlier_life;
-use logspool::intake::{Concurrency, Filter, Intake, LineStyle, Outputs, Rules};
+use logspool::intake::{Intake, Outputs, Rules};
 use logspool::lifecycle::machine::seal_policy::SealPolicy;
 use logspool::runtime_api::event::StreamTypes;
 use logspool::telemetry::listener::{Body, HandleBody};
@@ -60,15 +60,7 @@ impl Process {
         let types = StreamTypes { platform: true, function: true, extension: true };
         let seal = SealPolicy { invocations: None, age: std::time::Duration::from_secs(60), size_bytes: 1 << 30 };
         let spool = Arc::new(Mutex::new(spool));
-        let rules = Rules {
-            types,
-            concurrency: Concurrency::One,
-            filter: Filter::default(),
-            sums_up: false,
-            style: LineStyle::default(),
-            seal,
-        };
-        let intake = Intake::new(spool, rules, earlier, outputs);
+        let intake = Intake::new(spool, Rules::new(types, seal), earlier, outputs);
         Self { intake: Arc::new(intake), number }
     }
 
