@@ -22,8 +22,9 @@ const REQUESTS_MAX: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Carried {
     requests_max: usize,
-    /// Those that have ended, and then the others, each in their order.
-    requests: Arc<VecDeque<Arc<Request>>>,
+    /// Those that have ended, and then the others, each in their order. `None` if there are none: most functions have none,
+    /// and this is made for every body.
+    requests: Option<Arc<VecDeque<Arc<Request>>>>,
     /// How many have ended. Late records still carry what they told.
     ended: usize,
 }
@@ -41,7 +42,7 @@ pub struct Request {
 impl Carried {
     /// One request is in force at a time.
     pub fn of_one() -> Self {
-        Self { requests_max: 1, requests: Arc::default(), ended: 0 }
+        Self { requests_max: 1, requests: None, ended: 0 }
     }
 
     /// Many requests run at a time.
@@ -65,12 +66,12 @@ impl Carried {
     }
 
     fn start(&mut self, id: &str, request: Option<Request>) {
-        if self.requests.is_empty() && request.is_none() {
+        if self.requests.is_none() && request.is_none() {
             return;
         }
         // A second attempt has the id of the first.
         let first = self.place(id);
-        let requests = Arc::make_mut(&mut self.requests);
+        let requests = Arc::make_mut(self.requests.get_or_insert_default());
         if let Some(at) = first {
             requests.remove(at);
             self.ended -= usize::from(at < self.ended);
@@ -80,27 +81,29 @@ impl Carried {
             self.ended = self.ended.saturating_sub(1);
         }
         requests.extend(request.map(Arc::new));
+        self.requests.take_if(|requests| requests.is_empty());
     }
 
     fn end(&mut self, id: &str) {
         if self.requests_max == 1 {
             return;
         }
-        if let Some(at) = self.place(id).filter(|at| *at >= self.ended) {
-            let requests = Arc::make_mut(&mut self.requests);
+        let at = self.place(id).filter(|at| *at >= self.ended);
+        if let Some((at, requests)) = at.zip(self.requests.as_mut()) {
+            let requests = Arc::make_mut(requests);
             requests.remove(at).into_iter().for_each(|request| requests.insert(self.ended, request));
             self.ended += 1;
         }
     }
 
     fn place(&self, id: &str) -> Option<usize> {
-        self.requests.iter().rposition(|request| request.id == id)
+        self.requests.as_ref()?.iter().rposition(|request| request.id == id)
     }
 
     /// What a line of that request carries.
     pub fn of(&self, request_id: Option<&str>) -> Option<&Request> {
         let at = self.place(request_id?)?;
-        self.requests.get(at).map(AsRef::as_ref)
+        self.requests.as_ref()?.get(at).map(AsRef::as_ref)
     }
 }
 
@@ -183,7 +186,7 @@ mod tests {
             assert!(carried.of(Some(gone)).is_some(), "{gone}");
             start(&mut carried, 1_000 + gone.parse::<usize>().expect("a number"));
             assert!(carried.of(Some(gone)).is_none(), "{gone}");
-            assert_eq!(carried.requests.len(), REQUESTS_MAX);
+            assert_eq!(carried.requests.as_ref().map(|requests| requests.len()), Some(REQUESTS_MAX));
         }
         // One that has ended may begin once more.
         observe(&mut carried, EventKind::Report, r#"{"requestId":"9"}"#, false);
