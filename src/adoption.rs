@@ -232,7 +232,7 @@ mod tests {
     }
 
     fn keys() -> ObjectKeys {
-        ObjectKeys::try_new("logs", "f").expect("a prefix")
+        ObjectKeys::for_function("f")
     }
 
     /// The spool of a life, with one record.

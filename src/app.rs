@@ -23,6 +23,7 @@ use crate::runtime_api::client::{ApiError, Client, Subscription};
 use crate::runtime_api::event::{EventType, ExtensionId, NextEvent, Registered};
 use crate::supervision;
 use crate::telemetry::listener::Listener;
+use crate::upload::object_key::template::Field;
 use crate::upload::outbox::Outbox;
 use crate::upload::outgoing::labeler;
 use crate::upload::store::ObjectStore;
@@ -59,7 +60,7 @@ pub async fn run(config: Config, errors: ConfigErrors, name: &str) -> Exit {
         crate::warn!("No usable LOGSPOOL_DESTINATION is set; no logs are collected.");
         return idle(&client, name).await;
     };
-    let Some(store) = make_store(delivery.store.clone()) else {
+    let Some(store) = make_store(delivery.destination.clone()) else {
         return idle(&client, name).await;
     };
     match prepare(&config, delivery, store, &client, name).await {
@@ -102,7 +103,11 @@ async fn prepare(
         crate::warn!("error={error:?} No telemetry port is to be had; no logs are collected.");
         Unprepared::Registered(id.clone())
     })?;
-    let label = labeler(delivery.keys.clone());
+    let keys = delivery.keys(&config.function, account_id.as_deref());
+    if account_id.is_none() && delivery.key.has(Field::Account) {
+        crate::warn!("The platform did not tell the account; it is `unknown` in the names of objects.");
+    }
+    let label = labeler(keys.clone());
     let spool = make_spool(config, Arc::clone(&label)).ok_or_else(|| Unprepared::Registered(id.clone()))?;
     let own = spool.id();
     let mut found = orphans_of(&config.spool_root, own);
@@ -110,7 +115,7 @@ async fn prepare(
     let excess = found.take_excess(config.spool_limits.orphans_max);
     let spool: SharedSpool = Arc::new(Mutex::new(spool));
 
-    let outbox = Outbox::new(Arc::clone(&spool), delivery.keys, config.function.version.clone());
+    let outbox = Outbox::new(Arc::clone(&spool), keys, config.function.version.clone());
     let (event_sender, events) = mpsc::unbounded_channel();
     let uploader = Uploader::new(store, outbox, event_sender.clone());
     let (adopter, to_adopt) = adoption::adopter(uploader.clone());
@@ -326,6 +331,7 @@ fn orphans_of(root: &Path, own: SpoolId) -> Found {
 fn make_store(settings: StoreSettings) -> Option<Arc<dyn ObjectStore>> {
     match settings {
         StoreSettings::File(path) => Some(Arc::new(FileStore::new(path))),
+        StoreSettings::Stdout => None,
         StoreSettings::S3(settings, credentials) => match S3Store::new(*settings, credentials) {
             Ok(store) => Some(Arc::new(store)),
             Err(error) => {

@@ -54,7 +54,7 @@ mod tests {
             root: root.into(),
             compression: Compression { codec: Codec::None, level: 1, frame_bytes_max: None },
             line_format: LINE_FORMAT_JSON,
-            label: labeler(ObjectKeys::try_new("logs", "f").expect("a prefix")),
+            label: labeler(ObjectKeys::for_function("f")),
             limits: SpoolLimits { keep_free_bytes: 0, ..SpoolLimits::default() },
         };
         let mut spool = Spool::create(config, Identity { id: id(life), salt_seed: 1 }, NOW).expect("a directory");

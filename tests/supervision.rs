@@ -161,7 +161,7 @@ struct Life {
 impl Life {
     async fn begin(root: &TempDir) -> Self {
         let platform = Platform::start().await;
-        let keys = ObjectKeys::try_new("logs", "f").unwrap();
+        let keys = ObjectKeys::for_function("f");
         let last_seal_panics = Arc::new(AtomicU32::new(0));
         let label: Labeler = Arc::new({
             let (label, panics) = (labeler(keys.clone()), Arc::clone(&last_seal_panics));

@@ -41,7 +41,7 @@ fn identity(life: u32) -> Identity {
 impl World {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let keys = ObjectKeys::try_new("logs", "f").unwrap();
+        let keys = ObjectKeys::for_function("f");
         let label = labeler(keys.clone());
         let config = SpoolConfig {
             root: root.path().join("spools"),

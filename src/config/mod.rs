@@ -3,10 +3,12 @@
 //! A bad value never stops anything by itself: it falls back to its default, and one message names every variable, its
 //! value and the rule it breaks. `STRICT` turns that message into a failed init.
 
+mod delivery;
 mod destination;
 mod file;
 mod filter;
 mod lines;
+mod s3;
 pub mod settings;
 mod value;
 mod vars;
@@ -16,7 +18,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use destination::Destination;
+pub use delivery::{Delivery, StoreSettings};
 use file::{Layers, SettingsFile};
 use settings::Setting;
 use spool::{Codec, Compression, SpoolLimits, WhenFull};
@@ -30,10 +32,6 @@ use crate::lifecycle::machine::seal_policy::SealPolicy;
 use crate::logging::Level;
 use crate::runtime_api::event::{Buffering, StreamTypes};
 use crate::telemetry::listener::{BODIES_IN_MEMORY_BYTES, ListenerSettings};
-use crate::upload::object_key::ObjectKeys;
-use crate::upload::retry::RetryPolicy;
-use crate::upload::store::credentials::{self, CredentialSource};
-use crate::upload::store::s3::S3Settings;
 
 /// What Lambda says of the function.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,26 +44,6 @@ pub struct FunctionFacts {
     pub memory_mb: Option<u64>,
     /// The region that it runs in; `None` outside Lambda.
     pub region: Option<String>,
-}
-
-/// Where objects go, with everything that is needed to get there.
-#[derive(Debug, Clone)]
-pub enum StoreSettings {
-    /// A bucket.
-    S3(Box<S3Settings>, CredentialSource),
-    /// A directory.
-    File(PathBuf),
-}
-
-/// Everything that is needed to collect and deliver.
-#[derive(Debug, Clone)]
-pub struct Delivery {
-    /// Where objects go.
-    pub store: StoreSettings,
-    /// How they are called.
-    pub keys: ObjectKeys,
-    /// When a failed upload is tried again.
-    pub retry: RetryPolicy,
 }
 
 /// All settings.
@@ -211,85 +189,6 @@ impl Reader<'_> {
         }
     }
 
-    fn delivery(&mut self, function: &FunctionFacts) -> Option<Delivery> {
-        let retry = self.retry();
-        let s3 = self.s3();
-        let destination = self.optional(&settings::DESTINATION, destination::parse)?;
-        let prefix = match &destination {
-            Destination::S3 { prefix, .. } => prefix.as_str(),
-            Destination::File(_) => "",
-        };
-        let keys = match ObjectKeys::try_new(prefix, &function.name) {
-            Ok(keys) => keys,
-            Err(error) => {
-                self.refuse(&self.shown(&settings::DESTINATION), error.to_string());
-                return None;
-            }
-        };
-        let store = match destination {
-            Destination::File(path) => StoreSettings::File(path),
-            Destination::S3 { bucket, prefix } => {
-                let mut settings = s3?;
-                settings.bucket = bucket;
-                settings.prefix = prefix;
-                StoreSettings::S3(Box::new(settings), self.credentials())
-            }
-        };
-        Some(Delivery { store, keys, retry })
-    }
-
-    fn credentials(&self) -> CredentialSource {
-        CredentialSource::from_values(
-            self.given(credentials::ACCESS_KEY_ID),
-            self.given(credentials::SECRET_ACCESS_KEY),
-            self.given(credentials::SESSION_TOKEN),
-        )
-    }
-
-    fn retry(&mut self) -> RetryPolicy {
-        let base = self.required(&settings::RETRY_BASE, value::duration);
-        let max = self.required(&settings::RETRY_MAX, value::duration);
-        let attempts = self.required(&settings::RETRY_ATTEMPTS, |text| {
-            unless("unlimited", text, |text| {
-                let number = value::within(value::number(text)?, 1, u64::from(u32::MAX), |bound| bound.to_string())?;
-                u32::try_from(number).map_err(|error| error.to_string())
-            })
-        });
-        RetryPolicy::try_new(base, max, attempts).unwrap_or_else(|error| {
-            let names = format!("{} and {}", self.shown(&settings::RETRY_BASE), self.shown(&settings::RETRY_MAX));
-            self.refuse(&names, format!("{error}; using the defaults"));
-            RetryPolicy::try_new(Duration::from_millis(100), Duration::from_secs(20), attempts)
-                .expect("the defaults make a schedule")
-        })
-    }
-
-    /// The settings of S3, without the bucket. `None` if there is no region and no endpoint.
-    fn s3(&mut self) -> Option<S3Settings> {
-        let endpoint = self
-            .optional(&settings::S3_ENDPOINT, url)
-            .or_else(|| self.given("AWS_ENDPOINT_URL_S3"))
-            .or_else(|| self.given("AWS_ENDPOINT_URL"));
-        let region = self
-            .optional(&settings::S3_REGION, |text| Ok(text.to_owned()))
-            .or_else(|| self.given("AWS_REGION"))
-            .or_else(|| self.given("AWS_DEFAULT_REGION"))
-            // A store of one's own rarely cares; S3 itself is always told by Lambda.
-            .unwrap_or_else(|| "us-east-1".into());
-        let path_style = self.required(&settings::S3_PATH_STYLE, |text| unless("auto", text, value::switch));
-        let mut s3 = S3Settings::new("", region);
-        s3.path_style = path_style.unwrap_or(endpoint.is_some());
-        s3.endpoint = endpoint;
-        s3.ca_file = self.optional(&settings::S3_CA_FILE, absolute_path);
-        s3.request_timeout = self.required(&settings::REQUEST_TIMEOUT, |text| {
-            let (least, most) = (Duration::from_millis(10), Duration::from_secs(900));
-            value::within(value::duration(text)?, least, most, value::show_duration)
-        });
-        s3.checksum =
-            self.required(&settings::S3_CHECKSUM, |text| value::word(&[("crc64nvme", true), ("none", false)], text));
-        s3.if_none_match = self.required(&settings::S3_IF_NONE_MATCH, value::switch);
-        Some(s3)
-    }
-
     fn seal(&mut self) -> SealPolicy {
         let invocations = self.required(&settings::SEAL_INVOCATIONS, |text| {
             unless("off", text, |text| {
@@ -394,7 +293,7 @@ impl Reader<'_> {
             Ok(value) => Some(value),
             Err(rule) => {
                 let (variable, instead) = (self.shown(setting), instead.map(str::to_owned));
-                self.errors.push(ConfigError { variable, value: Some(value), rule, instead });
+                self.note(ConfigError { variable, value: Some(value), rule, instead });
                 None
             }
         }
@@ -436,16 +335,6 @@ fn unless<T>(word: &str, text: &str, read: impl Fn(&str) -> Result<T, Rule>) -> 
 
 fn absolute_path(text: &str) -> Result<PathBuf, Rule> {
     if text.starts_with('/') { Ok(PathBuf::from(text)) } else { Err("an absolute path is expected".into()) }
-}
-
-fn url(text: &str) -> Result<String, Rule> {
-    let has_host = |rest: &str| !rest.is_empty() && !rest.starts_with('/');
-    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    if host.is_some_and(has_host) {
-        Ok(text.trim_end_matches('/').to_owned())
-    } else {
-        Err("a URL like https://s3.example.com is expected".into())
-    }
 }
 
 fn stream_types(text: &str) -> Result<StreamTypes, Rule> {

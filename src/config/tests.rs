@@ -47,8 +47,10 @@ fn a_bad_setting_of_every_kind_falls_back_to_its_default() {
     let (defaults, _) = read(&[]);
     for setting in settings::ALL {
         // No rule accepts this, but some settings take any text.
-        let (config, errors) = read(&[(setting.variable().as_str(), "::no value:")]);
-        let free_text = ["S3_REGION", "DROP", "REDACT"].contains(&setting.name);
+        let destination = ("LOGSPOOL_DESTINATION", "s3://my-logs");
+        let (config, errors) = read(&[destination, (setting.variable().as_str(), "::no value:")]);
+        let free_text = ["DROP", "REDACT", "KEY", "S3_EXTERNAL_ID", "S3_PROXY", "S3_ROLE_ARN", "S3_ALLOW_HTTP"]
+            .contains(&setting.name);
         assert_eq!(errors.is_empty(), free_text, "{}", setting.name);
         assert_eq!(config.seal, defaults.seal);
         assert_eq!(config.listener.body_bytes_max, defaults.listener.body_bytes_max);
@@ -64,8 +66,8 @@ fn a_bucket_is_reached_with_the_variables_of_the_function() {
         ("AWS_LAMBDA_FUNCTION_NAME", "orders"),
     ]);
     assert_eq!(errors.to_string(), "");
-    let Some(Delivery { store: StoreSettings::S3(s3, _), .. }) = config.delivery else { panic!("a bucket") };
-    assert_eq!((s3.bucket.as_str(), s3.prefix.as_str(), s3.region.as_str()), ("my-logs", "team", "eu-central-1"));
+    let Some(Delivery { destination: StoreSettings::S3(s3, _), .. }) = config.delivery else { panic!("a bucket") };
+    assert_eq!((s3.prefix.below(s3.bucket.name()).as_str(), s3.region.as_str()), ("my-logs/team", "eu-central-1"));
     assert!(s3.path_style, "an endpoint of one's own rarely has host names for buckets");
 }
 

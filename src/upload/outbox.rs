@@ -173,7 +173,7 @@ mod tests {
     const NOW: i64 = 1_790_000_000_000;
 
     fn keys() -> ObjectKeys {
-        ObjectKeys::try_new("logs", "f").expect("plain names")
+        ObjectKeys::for_function("f")
     }
 
     fn spool(root: &Path, life: u128) -> Spool {

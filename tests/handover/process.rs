@@ -30,7 +30,7 @@ pub struct Process {
 }
 
 fn keys() -> ObjectKeys {
-    ObjectKeys::try_new("", "f").unwrap()
+    ObjectKeys::for_function("f")
 }
 
 fn make_spool(root: &Path, number: i64, codec: Codec) -> Spool {

@@ -43,7 +43,7 @@ impl RealDisk {
         Self {
             rng: fastrand::Rng::with_seed(seed),
             root: root.unwrap(),
-            keys: ObjectKeys::try_new("", "f").unwrap(),
+            keys: ObjectKeys::for_function("f"),
             process: None,
             changes: Vec::new(),
             acknowledged: BTreeMap::new(),

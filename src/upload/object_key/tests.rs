@@ -3,7 +3,7 @@ use super::*;
 const SPOOL: &str = "01JD9ZP3V4YB7K8M2N5Q6R7S8T";
 
 fn keys() -> ObjectKeys {
-    ObjectKeys::try_new("logs", "orders").expect("a plain prefix and name")
+    keys_of(template::DEFAULT, KeyFacts { function: "orders", ..KeyFacts::default() })
 }
 
 fn facts() -> SegmentFacts<'static> {
@@ -20,10 +20,10 @@ fn facts() -> SegmentFacts<'static> {
 }
 
 #[test]
-fn a_key_is_prefix_function_hour_and_file_name() {
+fn a_key_is_function_hour_and_file_name() {
     assert_eq!(
         keys().segment(&facts()),
-        "logs/function=orders/dt=2025-11-23/hour=04/\
+        "function=orders/dt=2025-11-23/hour=04/\
          01JD9ZP3V4YB7K8M2N5Q6R7S8T-000000000000-000000000041-00abcdef01234567.ndjson.zst"
     );
 }
@@ -53,7 +53,7 @@ fn a_tombstone_lies_under_the_hour_in_which_its_spool_began() {
     });
     assert_eq!(
         key,
-        "logs/function=orders/dt=2016-07-30/hour=23/\
+        "function=orders/dt=2016-07-30/hour=23/\
          01ARZ3NDEKTSV4RRFFQ69G5FAV-000000000007-1234567890123-quota.dropped"
     );
 }
@@ -91,83 +91,107 @@ fn the_hour_is_utc_and_never_panics() {
     ];
     for (partition_ms, folder) in table {
         let key = keys().segment(&SegmentFacts { partition_ms, ..facts() });
-        assert!(key.starts_with(&format!("logs/function=orders/{folder}{SPOOL}")), "{partition_ms}: {key}");
+        assert!(key.starts_with(&format!("function=orders/{folder}{SPOOL}")), "{partition_ms}: {key}");
+    }
+}
+
+fn keys_of(template: &str, facts: KeyFacts<'_>) -> ObjectKeys {
+    ObjectKeys::try_new(&KeyTemplate::parse(template).expect(template), &facts).expect(template)
+}
+
+#[test]
+fn every_field_of_a_template_stands_for_its_fact() {
+    let function = KeyFacts { function: "orders", version: "$LATEST", region: "eu-west-1", account: "123456789012" };
+    let table = [
+        ("{function}/{version}", "orders/%24LATEST/"),
+        ("{account}-{region}", "123456789012-eu-west-1/"),
+        ("AWSLogs/{year}/{month}/{day}/{hour}", "AWSLogs/2025/11/23/04/"),
+        ("dt={date}", "dt=2025-11-23/"),
+        // Never another one: the listing of a bucket depends on it.
+        ("{shard}/x", "a5/x/"),
+        ("plain", "plain/"),
+    ];
+    for (template, folder) in table {
+        let key = keys_of(template, function).segment(&facts());
+        assert_eq!(key, format!("{folder}{}", segment_file_name(&facts())), "{template}");
     }
 }
 
 #[test]
-fn a_function_name_is_made_safe_byte_by_byte() {
+fn a_shard_is_the_same_for_all_objects_of_a_spool_and_spreads_spools() {
+    let keys = keys_of("{shard}", KeyFacts::default());
+    let mut rng = fastrand::Rng::with_seed(1);
+    let mut shards = std::collections::BTreeSet::new();
+    for _ in 0..2_000 {
+        let spool_id = &any_spool_id(&mut rng);
+        let segment = keys.segment(&SegmentFacts { spool_id, ..facts() });
+        let dropped = keys.dropped(&DroppedFacts { spool_id, first: 7, last: 7, cause: "quota" });
+        assert_eq!(segment[..3], dropped[..3]);
+        shards.insert(segment[..2].to_owned());
+    }
+    assert!(shards.len() > 250, "{} of 256", shards.len());
+}
+
+#[test]
+fn a_fact_is_made_safe_byte_by_byte_and_what_nobody_told_is_unknown() {
     let table = [
         ("orders-v2_A.1", "orders-v2_A.1"),
         ("a/b", "a%2Fb"),
-        ("..", ".."),
+        ("..", "%2E."),
+        (".hidden", "%2Ehidden"),
         ("a b=c%", "a%20b%3Dc%25"),
         ("é", "%C3%A9"),
         ("$LATEST", "%24LATEST"),
+        ("", "unknown"),
     ];
     for (name, written) in table {
-        let key = ObjectKeys::try_new("", name).expect(name).segment(&facts());
-        assert!(key.starts_with(&format!("function={written}/dt=")), "{name}: {key}");
+        let key = keys_of("{function}/dt={date}", KeyFacts { function: name, ..KeyFacts::default() });
+        let key = key.segment(&facts());
+        assert!(key.starts_with(&format!("{written}/dt=")), "{name}: {key}");
     }
 }
 
 #[test]
-fn a_bad_prefix_is_refused_with_value_and_rule() {
-    let long = "p".repeat(PREFIX_BYTES_MAX + 1);
-    let table = [
-        ("/logs", "the prefix `/logs` begins with `/`: it must not"),
-        ("//", "the prefix `/` begins with `/`: it must not"),
-        ("a//b", "the prefix `a//b` has the segment ``: none may be empty, `.` or `..`"),
-        ("a/../b", "the prefix `a/../b` has the segment `..`: none may be empty, `.` or `..`"),
-        ("./a", "the prefix `./a` has the segment `.`: none may be empty, `.` or `..`"),
-        ("a//", "the prefix `a/` has the segment ``: none may be empty, `.` or `..`"),
-        ("a\nb", "the prefix `a\\nb` has a control character: none is allowed"),
-        (&long, "the prefix has 513 bytes: at most 512 are allowed"),
-    ];
-    for (prefix, message) in table {
-        let error = ObjectKeys::try_new(prefix, "f").expect_err(prefix);
-        assert_eq!(error.to_string(), message);
-    }
-}
-
-#[test]
-fn a_function_name_that_is_empty_or_too_long_is_refused() {
-    assert_eq!(ObjectKeys::try_new("", ""), Err(ObjectKeyError::FunctionEmpty));
-    assert!(ObjectKeys::try_new("", &"f".repeat(FUNCTION_BYTES_MAX)).is_ok());
-    for long in ["f".repeat(FUNCTION_BYTES_MAX + 1), "/".repeat(65)] {
-        let error = ObjectKeys::try_new("", &long).expect_err("too long");
-        assert!(error.to_string().contains("at most 192"), "{error}");
-    }
-}
-
-#[test]
-fn one_slash_at_the_end_of_a_prefix_is_ignored() {
-    assert_eq!(ObjectKeys::try_new("a/b/", "f"), ObjectKeys::try_new("a/b", "f"));
-    assert_eq!(ObjectKeys::try_new("/", "f"), ObjectKeys::try_new("", "f"));
+fn facts_that_do_not_fit_are_refused() {
+    let with = |template: &str, function: &str| {
+        let facts = KeyFacts { function, ..KeyFacts::default() };
+        ObjectKeys::try_new(&KeyTemplate::parse(template).expect("a template"), &facts)
+    };
+    // Lambda's longest name, each letter of it escaped.
+    assert!(with(template::DEFAULT, &"/".repeat(64)).is_ok());
+    let (segment, folder) = ("f".repeat(256), "f/".repeat(150));
+    assert_eq!(with("{function}", &segment), Err(TemplateError::SegmentTooLong { bytes: 256 }));
+    assert!(with("{function}", &segment[1..]).is_ok());
+    let error = with("a/{function}", &folder).expect_err("each slash is escaped");
+    assert_eq!(error.to_string(), "it makes a folder of 602 bytes: at most 398 are allowed");
 }
 
 #[test]
 fn the_longest_key_fits_into_s3_and_each_part_into_a_file_system() {
-    let prefix = "p".repeat(PREFIX_BYTES_MAX);
-    let function = "/".repeat(64);
-    let keys = ObjectKeys::try_new(&prefix, &function).expect("both at their limit");
-    let segment = keys.segment(&SegmentFacts {
-        first: u64::MAX,
-        last: u64::MAX,
-        digest: u64::MAX,
-        partition_ms: i64::MAX,
-        mark: Mark::End,
-        ..facts()
-    });
-    let dropped = keys.dropped(&DroppedFacts {
-        spool_id: "7ZZZZZZZZZZZZZZZZZZZZZZZZZ",
-        first: u64::MAX,
-        last: u64::MAX,
-        cause: &"c".repeat(CAUSE_BYTES_MAX),
-    });
-    for key in [segment, dropped] {
-        assert!(key.len() <= KEY_BYTES_MAX, "{} bytes", key.len());
-        assert!(key.split('/').skip(1).all(|part| part.len() <= 255), "{key}");
+    let prefix = Prefix::parse(&"p".repeat(512)).expect("at its limit");
+    let half = "f".repeat(199);
+    let keys =
+        keys_of("{function}{version}", KeyFacts { function: &half[..55], version: &half, ..KeyFacts::default() });
+    let keys = [keys, keys_of(&format!("{half}/{}", &half[1..]), KeyFacts::default())];
+    for keys in keys {
+        let segment = keys.segment(&SegmentFacts {
+            first: u64::MAX,
+            last: u64::MAX,
+            digest: u64::MAX,
+            partition_ms: i64::MAX,
+            mark: Mark::End,
+            ..facts()
+        });
+        let dropped = keys.dropped(&DroppedFacts {
+            spool_id: "7ZZZZZZZZZZZZZZZZZZZZZZZZZ",
+            first: u64::MAX,
+            last: u64::MAX,
+            cause: &"c".repeat(CAUSE_BYTES_MAX),
+        });
+        for key in [segment, dropped] {
+            assert!(prefix.join(&key).len() <= KEY_BYTES_MAX, "{} bytes", key.len());
+            assert!(key.split('/').all(|part| part.len() <= 255), "{key}");
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod connector;
 pub mod credentials;
 mod early_answer;
 pub mod file;
+pub mod meaning;
 pub mod s3;
 mod tls;
 
@@ -55,7 +56,7 @@ pub trait ObjectStore: Send + Sync {
 
 /// One object to store.
 pub struct Object<'a> {
-    /// Its full key, prefix included; parts are joined by `/`.
+    /// Its key below the prefix of the store; parts are joined by `/`.
     pub key: &'a str,
     /// Its length in bytes: a body of another length is refused as [`PutErrorKind::Body`].
     pub bytes: u64,
@@ -141,75 +142,6 @@ impl fmt::Display for PutError {
 
 impl std::error::Error for PutError {}
 
-/// What a failed request to S3 means: the code of the error document first, the HTTP status second, whether the request got
-/// an answer at all last (Amazon S3 API Reference, "Error responses"). A request that was never sent, for whatever reason
-/// other than the network, is a matter of configuration.
-///
-/// `412 PreconditionFailed` under a key of ours is no failure, hence not asked here.
-#[must_use]
-pub fn classify(code: Option<&str>, status: Option<u16>, transport: bool) -> PutErrorKind {
-    code.and_then(kind_of_code).or_else(|| status.map(kind_of_status)).unwrap_or(if transport {
-        PutErrorKind::Retry
-    } else {
-        PutErrorKind::Configuration
-    })
-}
-
-fn kind_of_code(code: &str) -> Option<PutErrorKind> {
-    Some(match code {
-        "InternalError"
-        | "SlowDown"
-        | "ServiceUnavailable"
-        | "RequestTimeout"
-        | "OperationAborted"
-        | "ConditionalRequestConflict"
-        | "IncompleteBody"
-        | "TooManyRequests"
-        | "TooManyRequestsException"
-        | "RequestLimitExceeded" => PutErrorKind::Retry,
-        // `Throttling`, `ThrottlingException`, `RequestThrottled`, `KMS.ThrottlingException`
-        throttled if throttled.contains("Throttl") => PutErrorKind::Retry,
-
-        "ExpiredToken"
-        | "InvalidToken"
-        | "TokenRefreshRequired"
-        | "RequestExpired"
-        | "RequestTimeTooSkewed"
-        | "InvalidAccessKeyId" => PutErrorKind::Credentials,
-
-        "PermanentRedirect"
-        | "TemporaryRedirect"
-        | "Redirect"
-        | "AuthorizationHeaderMalformed"
-        | "IllegalLocationConstraintException"
-        | "IncorrectEndpoint" => PutErrorKind::WrongRegion,
-
-        "BadDigest" | "XAmzContentChecksumMismatch" => PutErrorKind::Body,
-
-        "AccessDenied"
-        | "AllAccessDisabled"
-        | "SignatureDoesNotMatch"
-        | "NoSuchBucket"
-        | "InvalidBucketName"
-        | "NotImplemented" => PutErrorKind::Configuration,
-        kms if kms.starts_with("KMS.") => PutErrorKind::Configuration,
-
-        _ => return None,
-    })
-}
-
-/// Answers without a code that we know: 4xx says that the request is wrong and will stay wrong, 5xx that the store is in
-/// trouble, but for a store that says it cannot do what we ask.
-fn kind_of_status(status: u16) -> PutErrorKind {
-    match status {
-        300..=399 => PutErrorKind::WrongRegion,
-        408 | 409 | 425 | 429 => PutErrorKind::Retry,
-        400..=499 | 501 | 505 => PutErrorKind::Configuration,
-        // 5xx, and answers that make no sense, such as 200 with an error in it
-        _ => PutErrorKind::Retry,
-    }
-}
-
 /// Makes text from outside fit for a log line: control characters become spaces, and it ends after
 /// [`MESSAGE_BYTES_MAX`] bytes.
 fn one_line(text: &str) -> String {
@@ -252,98 +184,8 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::PutErrorKind::Retry;
     use super::*;
-    use PutErrorKind::{Body, Configuration, Credentials, Retry, WrongRegion};
-
-    #[test]
-    fn every_code_has_its_meaning_whatever_the_status() {
-        let table = [
-            ("InternalError", Retry),
-            ("SlowDown", Retry),
-            ("ServiceUnavailable", Retry),
-            ("RequestTimeout", Retry),
-            ("OperationAborted", Retry),
-            ("ConditionalRequestConflict", Retry),
-            ("IncompleteBody", Retry),
-            ("Throttling", Retry),
-            ("ThrottlingException", Retry),
-            ("RequestThrottled", Retry),
-            ("KMS.ThrottlingException", Retry),
-            ("TooManyRequestsException", Retry),
-            ("ExpiredToken", Credentials),
-            ("InvalidToken", Credentials),
-            ("TokenRefreshRequired", Credentials),
-            ("RequestExpired", Credentials),
-            ("RequestTimeTooSkewed", Credentials),
-            ("InvalidAccessKeyId", Credentials),
-            ("AccessDenied", Configuration),
-            ("SignatureDoesNotMatch", Configuration),
-            ("AllAccessDisabled", Configuration),
-            ("NoSuchBucket", Configuration),
-            ("InvalidBucketName", Configuration),
-            ("KMS.DisabledException", Configuration),
-            ("KMS.NotFoundException", Configuration),
-            ("NotImplemented", Configuration),
-            ("PermanentRedirect", WrongRegion),
-            ("TemporaryRedirect", WrongRegion),
-            ("AuthorizationHeaderMalformed", WrongRegion),
-            ("IncorrectEndpoint", WrongRegion),
-            ("BadDigest", Body),
-            ("XAmzContentChecksumMismatch", Body),
-        ];
-        for (code, kind) in table {
-            for status in [None, Some(200), Some(307), Some(400), Some(403), Some(503)] {
-                for transport in [false, true] {
-                    assert_eq!(classify(Some(code), status, transport), kind, "{code}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn without_a_known_code_the_status_decides() {
-        let table = [
-            (200, Retry),
-            (204, Retry),
-            (301, WrongRegion),
-            (302, WrongRegion),
-            (307, WrongRegion),
-            (308, WrongRegion),
-            (400, Configuration),
-            (401, Configuration),
-            (403, Configuration),
-            (404, Configuration),
-            (405, Configuration),
-            (408, Retry),
-            (409, Retry),
-            (411, Configuration),
-            (412, Configuration),
-            (413, Configuration),
-            (425, Retry),
-            (429, Retry),
-            (500, Retry),
-            (501, Configuration),
-            (502, Retry),
-            (503, Retry),
-            (504, Retry),
-            (505, Configuration),
-            (599, Retry),
-            (999, Retry),
-        ];
-        for (status, kind) in table {
-            for code in [None, Some("SomethingNew"), Some("")] {
-                for transport in [false, true] {
-                    assert_eq!(classify(code, Some(status), transport), kind, "{status}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn without_an_answer_the_network_may_recover_and_a_request_never_sent_will_not() {
-        assert_eq!(classify(None, None, true), Retry);
-        assert_eq!(classify(None, None, false), Configuration);
-    }
 
     #[test]
     fn a_message_is_one_bounded_line() {

@@ -2,9 +2,14 @@ use std::io::{Read as _, Write as _};
 
 use super::super::recording_server::{Answer, CA_PEM, Recorded, RecordingServer};
 use super::super::test_body::TestBody;
-use super::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use std::time::Duration;
 
-const KEY: &str = "logs/function=f/dt=2025-11-23/hour=04/a-1.ndjson.zst";
+use super::*;
+use crate::upload::object_key::Prefix;
+
+const KEY: &str = "function=f/dt=2025-11-23/hour=04/a-1.ndjson.zst";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG";
 const TOKEN: &str = "AQoDYXdzEPT//////////wEXAMPLE";
 
@@ -12,14 +17,18 @@ fn credentials() -> CredentialSource {
     CredentialSource::from_values(Some("AKIDEXAMPLE".to_owned()), Some(SECRET.to_owned()), Some(TOKEN.to_owned()))
 }
 
+fn bucket() -> Bucket {
+    Bucket::parse("bucket").expect("a name").0
+}
+
 fn settings(server: &RecordingServer) -> S3Settings {
     S3Settings {
-        prefix: "logs".to_owned(),
+        prefix: Prefix::parse("logs").expect("a prefix"),
         endpoint: Some(server.endpoint()),
         path_style: true,
         // Long enough never to end a test that should not end by it.
         request_timeout: Duration::from_secs(60),
-        ..S3Settings::new("bucket", "eu-west-1")
+        ..S3Settings::new(bucket(), "eu-west-1")
     }
 }
 
@@ -93,7 +102,7 @@ async fn what_is_switched_off_is_not_sent() {
     let server = RecordingServer::start().await;
     let credentials =
         CredentialSource::from_values(Some("AKIDEXAMPLE".to_owned()), Some(SECRET.to_owned()), Some(String::new()));
-    let settings = S3Settings { checksum: false, if_none_match: false, ..settings(&server) };
+    let settings = S3Settings { checksum: Checksum::None, if_none_match: IfNoneMatch::Never, ..settings(&server) };
     let store = S3Store::new(settings, credentials).expect("sane settings");
 
     let outcome = store.put(&TestBody::new("abc").object(KEY)).await;
@@ -131,14 +140,14 @@ async fn the_bucket_is_in_the_host_name_unless_the_path_is_asked_for() {
     assert_eq!(store(true).put(&body.object("key")).await, Ok(PutOutcome::Stored));
     let request = &server.recorded()[0];
     assert_eq!(header(request, "host"), format!("localhost:{port}"));
-    assert_eq!(request.target, "/bucket/key?x-id=PutObject");
+    assert_eq!(request.target, "/bucket/logs/key?x-id=PutObject");
 
     // Not every resolver knows `*.localhost`. Where it does not, the name that was asked for says enough.
     match store(false).put(&body.object("key")).await {
         Ok(_) => {
             let request = &server.recorded()[1];
             assert_eq!(header(request, "host"), format!("bucket.localhost:{port}"));
-            assert_eq!(request.target, "/key?x-id=PutObject");
+            assert_eq!(request.target, "/logs/key?x-id=PutObject");
         }
         Err(error) => {
             let peer = format!("cannot connect to bucket.localhost:{port}");
@@ -166,7 +175,7 @@ async fn an_object_that_is_there_already_is_done() {
 async fn a_412_that_was_not_asked_for_is_no_success() {
     let server = RecordingServer::start().await;
     server.answer([Answer::error(412, "PreconditionFailed", "no")]);
-    let store = store(S3Settings { if_none_match: false, ..settings(&server) });
+    let store = store(S3Settings { if_none_match: IfNoneMatch::Never, ..settings(&server) });
     let error = store.put(&TestBody::new("abc").object(KEY)).await.expect_err("a precondition that is not ours");
     assert_eq!(error.kind, PutErrorKind::Configuration);
 }
@@ -180,7 +189,7 @@ async fn a_failure_says_what_the_store_said_and_is_not_repeated() {
         Answer::Respond { status: 502, headers: &[], body: "<html>\nBad gateway".to_owned() },
         Answer::Respond {
             status: 301,
-            headers: &[("x-amz-bucket-region", "us-east-2")],
+            headers: &[("x-amz-bucket-region", "eu-west-1")],
             body: "<Error><Code>PermanentRedirect</Code><Message>Use the endpoint.</Message></Error>".to_owned(),
         },
         Answer::error(400, "ExpiredToken", "The provided token has expired."),
@@ -192,7 +201,7 @@ async fn a_failure_says_what_the_store_said_and_is_not_repeated() {
         (PutErrorKind::Configuration, "AccessDenied (HTTP 403): Access Denied [request 4442587FB7D0A2F9]"),
         (PutErrorKind::Retry, "SlowDown (HTTP 503): Please reduce your request rate. [request 4442587FB7D0A2F9]"),
         (PutErrorKind::Retry, "HTTP 502: no error document"),
-        (PutErrorKind::WrongRegion, "PermanentRedirect (HTTP 301): Use the endpoint. (the bucket is in us-east-2)"),
+        (PutErrorKind::WrongRegion, "PermanentRedirect (HTTP 301): Use the endpoint. (the bucket is in eu-west-1)"),
         (
             PutErrorKind::Credentials,
             "ExpiredToken (HTTP 400): The provided token has expired. [request 4442587FB7D0A2F9]",
@@ -236,7 +245,7 @@ async fn a_store_that_refuses_before_it_has_read_the_body_is_heard() {
     for _ in 0..50 {
         let (endpoint, server) = refusing_server();
         let store =
-            store(S3Settings { endpoint: Some(endpoint), path_style: true, ..S3Settings::new("bucket", "eu-west-1") });
+            store(S3Settings { endpoint: Some(endpoint), path_style: true, ..S3Settings::new(bucket(), "eu-west-1") });
         let error = store.put(&object).await.expect_err("it is refused");
         server.join().expect("the server ends well");
         assert_eq!(error.to_string(), "NoSuchBucket (HTTP 404): none");
@@ -350,7 +359,7 @@ async fn a_port_without_a_server_is_an_outage() {
     let store = store(S3Settings {
         endpoint: Some(format!("http://{peer}")),
         path_style: true,
-        ..S3Settings::new("bucket", "eu-west-1")
+        ..S3Settings::new(bucket(), "eu-west-1")
     });
     let error = store.put(&TestBody::new("abc").object(KEY)).await.expect_err("nobody listens");
     assert_eq!(error.kind, PutErrorKind::Retry);
@@ -453,14 +462,10 @@ async fn tls_trusts_the_named_authority_and_no_unknown_one() {
 
 #[test]
 fn settings_of_which_no_request_can_be_made_are_refused() {
-    let good = || S3Settings::new("bucket", "eu-west-1");
-    let bucket = |bucket: &str| S3Settings::new(bucket, "eu-west-1");
-    let region = |region: &str| S3Settings::new("bucket", region);
+    let good = || S3Settings::new(bucket(), "eu-west-1");
+    let region = |region: &str| S3Settings::new(bucket(), region);
     let endpoint = |endpoint: &str| S3Settings { endpoint: Some(endpoint.to_owned()), ..good() };
     let table = [
-        (bucket(""), "`` is no name of a bucket"),
-        (bucket("a/b"), "`a/b` is no name of a bucket"),
-        (bucket("a b"), "`a b` is no name of a bucket"),
         (region(""), "`` is no name of a region"),
         (region("eu.west"), "`eu.west` is no name of a region"),
         (endpoint("localhost:9000"), "the endpoint is not of the form"),
@@ -482,7 +487,142 @@ fn settings_of_which_no_request_can_be_made_are_refused() {
 
 #[test]
 fn a_store_says_where_it_is() {
-    let settings = |prefix: &str| S3Settings { prefix: prefix.to_owned(), ..S3Settings::new("bucket", "eu-west-1") };
+    let prefix = |text: &str| Prefix::parse(text).expect("a prefix");
+    let settings = |text: &str| S3Settings { prefix: prefix(text), ..S3Settings::new(bucket(), "eu-west-1") };
     assert_eq!(store(settings("a/b")).describe(), "s3://bucket/a/b");
     assert_eq!(store(settings("")).describe(), "s3://bucket");
+}
+
+#[tokio::test]
+async fn every_option_is_a_header_of_the_one_request() {
+    let server = RecordingServer::start().await;
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let kms = Encryption::Kms { key_id: Some("alias/logs".to_owned()), bucket_key: Some(true) };
+    let settings = S3Settings {
+        checksum: Checksum::Md5,
+        encryption: Some(kms),
+        storage_class: Some("STANDARD_IA".to_owned()),
+        bucket_owner: Some("123456789012".to_owned()),
+        tags: vec![pair("team", "payments"), pair("cost center", "a+b")],
+        metadata: vec![pair("source", "lambda")],
+        ..settings(&server)
+    };
+    assert_eq!(store(settings).put(&TestBody::new("message digest").object(KEY)).await, Ok(PutOutcome::Stored));
+    let [request] = &server.recorded()[..] else { panic!("one request") };
+    for (name, value) in [
+        ("content-md5", "+WtpfXy3k41SWi8xqvFh0A=="),
+        ("x-amz-server-side-encryption", "aws:kms"),
+        ("x-amz-server-side-encryption-aws-kms-key-id", "alias/logs"),
+        ("x-amz-server-side-encryption-bucket-key-enabled", "true"),
+        ("x-amz-storage-class", "STANDARD_IA"),
+        ("x-amz-expected-bucket-owner", "123456789012"),
+        ("x-amz-tagging", "team=payments&cost%20center=a%2Bb"),
+        ("x-amz-meta-source", "lambda"),
+    ] {
+        assert_eq!(header(request, name), value, "{name}");
+    }
+    assert!(request.headers.keys().all(|name| !name.as_str().starts_with("x-amz-checksum")), "one checksum");
+}
+
+#[tokio::test]
+async fn encryption_is_said_in_the_words_of_s3() {
+    let server = RecordingServer::start().await;
+    for (encryption, word) in [
+        (Encryption::S3, "AES256"),
+        (Encryption::Kms { key_id: None, bucket_key: None }, "aws:kms"),
+        (Encryption::KmsTwice { key_id: None }, "aws:kms:dsse"),
+    ] {
+        let settings = S3Settings { encryption: Some(encryption), checksum: Checksum::Crc32, ..settings(&server) };
+        assert_eq!(store(settings).put(&TestBody::new("123456789").object(KEY)).await, Ok(PutOutcome::Stored));
+        let request = server.recorded().pop().expect("a request");
+        assert_eq!(header(&request, "x-amz-server-side-encryption"), word);
+        assert_eq!(header(&request, "x-amz-checksum-crc32"), "y/Q5Jg==");
+        assert_eq!(request.header("x-amz-server-side-encryption-aws-kms-key-id"), None);
+    }
+}
+
+fn signed_region(request: &Recorded) -> &str {
+    header(request, "authorization").split('/').nth(2).expect("a scope")
+}
+
+#[tokio::test]
+async fn the_region_that_the_store_tells_is_signed_for_once_and_from_then_on() {
+    let redirect = |region: &'static str| Answer::Respond {
+        status: 301,
+        headers: Box::leak(Box::new([("x-amz-bucket-region", region)])),
+        body: "<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>".to_owned(),
+    };
+    let malformed = |region: &str| Answer::Respond {
+        status: 400,
+        headers: &[],
+        body: format!("<Error><Code>AuthorizationHeaderMalformed</Code><Region>{region}</Region></Error>"),
+    };
+    for answer in [redirect("us-east-2"), malformed("us-east-2")] {
+        let server = RecordingServer::start().await;
+        server.answer([answer]);
+        let store = store_at(&server);
+        for key in ["a", "b"] {
+            assert_eq!(store.put(&TestBody::new("abc").object(key)).await, Ok(PutOutcome::Stored));
+        }
+        let recorded = server.recorded();
+        let regions: Vec<_> = recorded.iter().map(signed_region).collect();
+        assert_eq!(regions, ["eu-west-1", "us-east-2", "us-east-2"]);
+    }
+    // Two stores that each send to the other are not followed for ever, and what is no region is not followed at all.
+    for (answers, requests) in
+        [(vec![redirect("us-east-2"), redirect("eu-west-1")], 2), (vec![malformed("evil.com/x")], 1)]
+    {
+        let server = RecordingServer::start().await;
+        server.answer(answers);
+        let error = store_at(&server).put(&TestBody::new("abc").object(KEY)).await.expect_err("nowhere");
+        assert_eq!((error.kind, server.recorded().len()), (PutErrorKind::WrongRegion, requests), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_conditions_is_served_with_plain_puts_from_then_on() {
+    let server = RecordingServer::start().await;
+    server.answer([Answer::error(501, "NotImplemented", "A header you provided implies functionality")]);
+    let store = store_at(&server);
+    for key in ["a", "b"] {
+        assert_eq!(store.put(&TestBody::new("abc").object(key)).await, Ok(PutOutcome::Stored));
+    }
+    let conditions: Vec<_> =
+        server.recorded().iter().map(|request| request.header("if-none-match").map(str::to_owned)).collect();
+    assert_eq!(conditions, [Some("*".to_owned()), None, None]);
+}
+
+#[tokio::test]
+async fn a_plain_put_that_is_refused_as_well_teaches_nothing() {
+    let server = RecordingServer::start().await;
+    let refused = || Answer::error(400, "InvalidRequest", "no");
+    server.answer([refused(), refused()]);
+    let store = store_at(&server);
+    let error =
+        store.put(&TestBody::new("abc").object("a")).await.expect_err("whatever is wrong, the condition is not");
+    assert_eq!(error.kind, PutErrorKind::Configuration);
+    assert_eq!(store.put(&TestBody::new("abc").object("b")).await, Ok(PutOutcome::Stored));
+    assert_eq!(header(&server.recorded()[2], "if-none-match"), "*");
+
+    // Nor does it when conditions are demanded.
+    server.answer([Answer::error(501, "NotImplemented", "no")]);
+    let store = store_with(&server, IfNoneMatch::Always);
+    let error = store.put(&TestBody::new("abc").object("c")).await.expect_err("conditions are demanded");
+    assert_eq!((error.kind, server.recorded().len()), (PutErrorKind::Configuration, 4));
+}
+
+fn store_with(server: &RecordingServer, if_none_match: IfNoneMatch) -> S3Store {
+    store(S3Settings { if_none_match, ..settings(server) })
+}
+
+#[tokio::test]
+async fn a_request_that_came_too_late_is_signed_anew_once() {
+    let server = RecordingServer::start().await;
+    let late = || Answer::error(403, "RequestTimeTooSkewed", "The difference is too large");
+    server.answer([late()]);
+    let store = store_at(&server);
+    assert_eq!(store.put(&TestBody::new("abc").object("a")).await, Ok(PutOutcome::Stored));
+    server.answer([late(), late()]);
+    let error = store.put(&TestBody::new("abc").object("b")).await.expect_err("the clock is wrong");
+    assert_eq!((error.kind, server.recorded().len()), (PutErrorKind::Credentials, 4));
 }

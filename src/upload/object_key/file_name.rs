@@ -1,58 +1,19 @@
-//! How an object is called: pure, and the same from every process that computes it.
-//!
-//! * **A key is a function of the sealed segment alone.** Nothing of it depends on the clock, the process or the
-//!   attempt, so every retry, restart and cloned snapshot writes the same bytes under the same name.
-//! * **The file name says what is inside.** Spool, first and last sequence number, digest and mark are in it: a
-//!   listing alone proves completeness, wherever the objects were moved to.
-//! * **Names sort as numbers do.** Numbers are padded to [`SEQ_DIGITS`]; a spool id (ULID) sorts by time.
-//! * **Every key fits.** Prefix and function name are bounded when [`ObjectKeys`] is built, hence computing a key
-//!   cannot fail and stays within S3's 1,024 bytes, and each of its parts within a file system's 255.
-//!
-//! ```text
-//! <prefix>/function=<name>/dt=<YYYY-MM-DD>/hour=<HH>/<file name>
-//!
-//! segment   <spool id>-<first>-<last>-<crc64>[-end|-cut].(ndjson|log)[.zst|.gz]
-//! tombstone <spool id>-<first>-<last>-<cause>.dropped
-//! ```
-
-use std::fmt::{self, Write as _};
-
-use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
+//! The last part of a key: what a listing proves completeness by. Written and read here only.
 
 /// Numbers in a file name have at least so many digits; larger numbers are simply longer.
 pub const SEQ_DIGITS: usize = 12;
 /// A spool id is a ULID: 26 characters of Crockford's base 32.
 pub const SPOOL_ID_LEN: usize = 26;
-/// Longest key that S3 takes, in bytes of UTF-8 (Amazon S3 User Guide, "Naming Amazon S3 objects").
-pub const KEY_BYTES_MAX: usize = 1024;
-/// Longest prefix, in bytes: what the rest of a key cannot need is left to it, rounded down.
-pub const PREFIX_BYTES_MAX: usize = 512;
-/// Longest function name once made safe, in bytes: 64 characters (Lambda's limit) of which each is escaped.
-pub const FUNCTION_BYTES_MAX: usize = 64 * 3;
 /// Longest cause in the name of a tombstone, in bytes.
 pub const CAUSE_BYTES_MAX: usize = 32;
 
 const DIGEST_DIGITS: usize = 16;
 const U64_DIGITS_MAX: usize = 20;
 /// `<spool id>-<first>-<last>-<crc64>-end.ndjson.zst` at its longest; a tombstone is never longer.
-const FILE_NAME_BYTES_MAX: usize = SPOOL_ID_LEN
+pub(super) const FILE_NAME_BYTES_MAX: usize = SPOOL_ID_LEN
     + 2 * (1 + U64_DIGITS_MAX)
     + (1 + max(DIGEST_DIGITS + "-end".len(), CAUSE_BYTES_MAX))
     + ".ndjson.zst".len();
-const FOLDER_BYTES_MAX: usize =
-    PREFIX_BYTES_MAX + "/function=".len() + FUNCTION_BYTES_MAX + "/dt=9999-12-31/hour=23/".len();
-const _: () = assert!(FOLDER_BYTES_MAX + FILE_NAME_BYTES_MAX <= KEY_BYTES_MAX);
-
-/// The hours in which everything before and after them is filed.
-const FIRST_HOUR: OffsetDateTime = edge(0, Month::January, 1, 0);
-const LAST_HOUR: OffsetDateTime = edge(9999, Month::December, 31, 23);
-
-const fn edge(year: i32, month: Month, day: u8, hour: u8) -> OffsetDateTime {
-    match (Date::from_calendar_date(year, month, day), Time::from_hms(hour, 0, 0)) {
-        (Ok(date), Ok(time)) => PrimitiveDateTime::new(date, time).assume_utc(),
-        _ => panic!("both edges are dates"),
-    }
-}
 
 const fn max(a: usize, b: usize) -> usize {
     if a > b { a } else { b }
@@ -148,123 +109,6 @@ pub struct DroppedFacts<'a> {
     /// Why it was lost: one lower-case word of at most [`CAUSE_BYTES_MAX`] bytes.
     pub cause: &'a str,
 }
-
-/// Where the objects of one function go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ObjectKeys {
-    /// `<prefix>/function=<name>/`.
-    folder: String,
-}
-
-impl ObjectKeys {
-    /// Keys below `prefix` (empty, or segments joined by `/`; one `/` at its end is ignored) for the function `function`.
-    ///
-    /// # Errors
-    /// A prefix or function name that could lead out of its folder or not fit into a key.
-    pub fn try_new(prefix: &str, function: &str) -> Result<Self, ObjectKeyError> {
-        let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
-        check_prefix(prefix)?;
-        if function.is_empty() {
-            return Err(ObjectKeyError::FunctionEmpty);
-        }
-        let function = safe(function);
-        if function.len() > FUNCTION_BYTES_MAX {
-            return Err(ObjectKeyError::FunctionTooLong { function });
-        }
-        let separator = if prefix.is_empty() { "" } else { "/" };
-        Ok(Self { folder: format!("{prefix}{separator}function={function}/") })
-    }
-
-    /// The key of a segment's object.
-    #[must_use]
-    pub fn segment(&self, facts: &SegmentFacts<'_>) -> String {
-        self.key(facts.partition_ms, &segment_file_name(facts))
-    }
-
-    /// The key of a tombstone: it lies under the hour in which its spool began, which every process that finds the spool
-    /// knows alike.
-    #[must_use]
-    pub fn dropped(&self, facts: &DroppedFacts<'_>) -> String {
-        let began_ms = spool_id_time_ms(facts.spool_id).unwrap_or_default();
-        self.key(began_ms, &dropped_file_name(facts))
-    }
-
-    fn key(&self, partition_ms: i64, file_name: &str) -> String {
-        let hour = utc(partition_ms);
-        let key = format!(
-            "{}dt={:04}-{:02}-{:02}/hour={:02}/{file_name}",
-            self.folder,
-            hour.year(),
-            u8::from(hour.month()),
-            hour.day(),
-            hour.hour(),
-        );
-        debug_assert!(key.len() <= KEY_BYTES_MAX);
-        key
-    }
-}
-
-/// Why no keys can be made of a prefix or a function name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ObjectKeyError {
-    /// The prefix is longer than [`PREFIX_BYTES_MAX`].
-    PrefixTooLong {
-        /// Its length in bytes.
-        bytes: usize,
-    },
-    /// The prefix begins with `/`: S3 would keep an empty folder name in front.
-    PrefixLeadingSlash {
-        /// The prefix.
-        prefix: String,
-    },
-    /// The prefix has a segment that is empty, `.` or `..`: a file system would read it as another folder.
-    PrefixSegment {
-        /// The prefix.
-        prefix: String,
-        /// The segment.
-        segment: String,
-    },
-    /// The prefix has a control character: no listing could show it.
-    PrefixControlCharacter {
-        /// The prefix, escaped.
-        prefix: String,
-    },
-    /// There is no function name.
-    FunctionEmpty,
-    /// The function name is longer than [`FUNCTION_BYTES_MAX`] once made safe.
-    FunctionTooLong {
-        /// The name made safe.
-        function: String,
-    },
-}
-
-impl fmt::Display for ObjectKeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PrefixTooLong { bytes } => {
-                write!(f, "the prefix has {bytes} bytes: at most {PREFIX_BYTES_MAX} are allowed")
-            }
-            Self::PrefixLeadingSlash { prefix } => {
-                write!(f, "the prefix `{prefix}` begins with `/`: it must not")
-            }
-            Self::PrefixSegment { prefix, segment } => {
-                write!(f, "the prefix `{prefix}` has the segment `{segment}`: none may be empty, `.` or `..`")
-            }
-            Self::PrefixControlCharacter { prefix } => {
-                write!(f, "the prefix `{prefix}` has a control character: none is allowed")
-            }
-            Self::FunctionEmpty => write!(f, "the function name is empty: a key needs one"),
-            Self::FunctionTooLong { function } => write!(
-                f,
-                "the function name `{function}` has {} bytes: at most {FUNCTION_BYTES_MAX} are allowed",
-                function.len()
-            ),
-        }
-    }
-}
-
-impl std::error::Error for ObjectKeyError {}
 
 /// The file name of a segment's object.
 #[must_use]
@@ -423,48 +267,3 @@ const fn codec_suffix(codec: Compression) -> &'static str {
         Compression::None => "",
     }
 }
-
-fn check_prefix(prefix: &str) -> Result<(), ObjectKeyError> {
-    if prefix.is_empty() {
-        return Ok(());
-    }
-    if prefix.len() > PREFIX_BYTES_MAX {
-        return Err(ObjectKeyError::PrefixTooLong { bytes: prefix.len() });
-    }
-    if prefix.chars().any(char::is_control) {
-        return Err(ObjectKeyError::PrefixControlCharacter { prefix: prefix.escape_debug().to_string() });
-    }
-    if prefix.starts_with('/') {
-        return Err(ObjectKeyError::PrefixLeadingSlash { prefix: prefix.to_owned() });
-    }
-    match prefix.split('/').find(|segment| matches!(*segment, "" | "." | "..")) {
-        None => Ok(()),
-        Some(segment) => Err(ObjectKeyError::PrefixSegment { prefix: prefix.to_owned(), segment: segment.to_owned() }),
-    }
-}
-
-/// Escapes each byte outside `A-Z a-z 0-9 - _ .` as `%XX`, so that a name can neither open a folder nor look like two.
-fn safe(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
-            out.push(char::from(byte));
-        } else {
-            write!(out, "%{byte:02X}").expect("writing to a String cannot fail");
-        }
-    }
-    out
-}
-
-/// The UTC time of `ms`, held within the years 0 to 9999: a date with a sign or a fifth digit would not sort.
-fn utc(ms: i64) -> OffsetDateTime {
-    let seconds = ms.div_euclid(1000);
-    match OffsetDateTime::from_unix_timestamp(seconds) {
-        Ok(time) if (0..=9999).contains(&time.year()) => time,
-        _ if seconds < 0 => FIRST_HOUR,
-        _ => LAST_HOUR,
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,293 @@
+//! The settings of where objects go, what they are called there, and when a failed upload is tried again.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::destination::{self, Destination, OfDestination};
+use super::s3::Unusable;
+use super::value::{self, Rule};
+use super::{ConfigError, FunctionFacts, Reader, Setting, settings, unless};
+use crate::upload::object_key::template::KeyTemplate;
+use crate::upload::object_key::{KeyFacts, ObjectKeys};
+use crate::upload::retry::RetryPolicy;
+use crate::upload::store::credentials::{self, CredentialSource};
+use crate::upload::store::s3::S3Settings;
+
+/// Each fallback gets half of the time that is left at SHUTDOWN: the fifth would have some 30 ms.
+const FALLBACKS_MAX: usize = 4;
+/// Stands for the account when a template is checked: the platform tells it later, and all have as many digits.
+const SOME_ACCOUNT: &str = "123456789012";
+
+/// Where objects go, with everything that is needed to get there.
+#[derive(Debug, Clone)]
+pub enum StoreSettings {
+    /// A bucket.
+    S3(Box<S3Settings>, CredentialSource),
+    /// A directory.
+    File(PathBuf),
+    /// The log of the function.
+    Stdout,
+}
+
+/// Everything that is needed to deliver.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Where objects go.
+    pub destination: StoreSettings,
+    /// Where they go if they cannot go there, in order.
+    pub fallbacks: Vec<StoreSettings>,
+    /// What went to the log of the function counts as delivered.
+    pub trusts_stdout: bool,
+    /// How they are called.
+    pub key: KeyTemplate,
+    /// When a failed upload is tried again.
+    pub retry: RetryPolicy,
+    /// The longest that an upload may take.
+    pub request_timeout: Duration,
+}
+
+impl Delivery {
+    /// How the objects of a function are called, when the platform has told its account.
+    #[must_use]
+    pub fn keys(&self, function: &FunctionFacts, account: Option<&str>) -> ObjectKeys {
+        let facts = |account| key_facts(function, account);
+        ObjectKeys::try_new(&self.key, &facts(account.unwrap_or_default()))
+            // An account of more than the usual digits would not fit.
+            .or_else(|_| ObjectKeys::try_new(&self.key, &facts("")))
+            .expect("the template was checked with this function")
+    }
+}
+
+fn key_facts<'a>(function: &'a FunctionFacts, account: &'a str) -> KeyFacts<'a> {
+    KeyFacts {
+        function: &function.name,
+        version: &function.version,
+        region: function.region.as_deref().unwrap_or_default(),
+        account,
+    }
+}
+
+impl Reader<'_> {
+    pub(super) fn delivery(&mut self, function: &FunctionFacts) -> Option<Delivery> {
+        let retry = self.retry();
+        let request_timeout = self.request_timeout();
+        let trusts_stdout = self.required(&settings::FALLBACK_STDOUT_TRUSTED, value::switch);
+        let key = self.key(function)?;
+        let fallbacks = self.fallbacks();
+        let destination = self.optional(&settings::DESTINATION, primary)?;
+        let shown = self.shown(&settings::DESTINATION);
+        let destination = self.store(destination, &shown).ok()?;
+        Some(Delivery { destination, fallbacks, trusts_stdout, key, retry, request_timeout })
+    }
+
+    /// A template that does not fit this function falls back like any other bad setting; a function of such a name that even
+    /// the default does not fit it is none of Lambda's.
+    fn key(&mut self, function: &FunctionFacts) -> Option<KeyTemplate> {
+        let fitting = |text: &str| -> Result<KeyTemplate, Rule> {
+            let template = KeyTemplate::parse(text).map_err(|error| error.to_string())?;
+            let facts = key_facts(function, SOME_ACCOUNT);
+            ObjectKeys::try_new(&template, &facts).map_err(|error| error.to_string())?;
+            Ok(template)
+        };
+        let default = settings::KEY.default.expect("it has a default");
+        if let Err(rule) = fitting(default) {
+            self.refuse("AWS_LAMBDA_FUNCTION_NAME", rule);
+            return None;
+        }
+        Some(self.required(&settings::KEY, fitting))
+    }
+
+    fn fallbacks(&mut self) -> Vec<StoreSettings> {
+        let text = self.given(&settings::FALLBACK.variable()).unwrap_or_default();
+        let items: Vec<_> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
+        let ships_extension = self
+            .given(&settings::TYPES.variable())
+            .is_some_and(|types| types.split(',').any(|word| word.trim() == "extension"));
+        let mut stores = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let is_last = index + 1 == items.len();
+            let destination = destination::parse(item).and_then(|destination| match destination {
+                Destination::Stdout if ships_extension => {
+                    Err("stdout: cannot be had with TYPES=extension: what is written there would come back as a record"
+                        .into())
+                }
+                Destination::Stdout if !is_last => Err("stdout: must be the last one".into()),
+                _ if index >= FALLBACKS_MAX => Err(format!("at most {FALLBACKS_MAX} are allowed")),
+                destination => Ok(destination),
+            });
+            let shown = self.shown(&settings::FALLBACK);
+            match destination {
+                Ok(destination) => stores.extend(self.store(destination, &shown)),
+                Err(rule) => {
+                    let (value, instead) = (Some((*item).to_owned()), Some("the others".into()));
+                    self.note(ConfigError { variable: shown, value, rule, instead });
+                }
+            }
+        }
+        stores
+    }
+
+    fn store(&mut self, destination: Destination, shown: &str) -> Result<StoreSettings, Unusable> {
+        let (bucket, prefix, options) = match destination {
+            Destination::File(path) => return Ok(StoreSettings::File(path)),
+            Destination::Stdout => return Ok(StoreSettings::Stdout),
+            Destination::S3 { bucket, prefix, options } => (bucket, prefix, options),
+        };
+        let vars = OfDestination { over: &options, under: self.vars, shown };
+        let mut reader = Reader { vars: &vars, errors: std::mem::take(&mut self.errors) };
+        let s3 = reader.s3(bucket, prefix);
+        let credentials = reader.credentials();
+        self.errors = reader.errors;
+        let s3 = s3?;
+        match s3.check() {
+            Ok(()) => Ok(StoreSettings::S3(Box::new(s3), credentials)),
+            Err(error) => {
+                self.refuse(shown, error.to_string());
+                Err(Unusable)
+            }
+        }
+    }
+
+    fn credentials(&self) -> CredentialSource {
+        CredentialSource::from_values(
+            self.given(credentials::ACCESS_KEY_ID),
+            self.given(credentials::SECRET_ACCESS_KEY),
+            self.given(credentials::SESSION_TOKEN),
+        )
+    }
+
+    fn retry(&mut self) -> RetryPolicy {
+        let base = self.required(&settings::RETRY_BASE, value::duration);
+        let max = self.required(&settings::RETRY_MAX, value::duration);
+        let attempts = self.required(&settings::RETRY_ATTEMPTS, |text| {
+            unless("unlimited", text, |text| {
+                let number = value::within(value::number(text)?, 1, u64::from(u32::MAX), |bound| bound.to_string())?;
+                u32::try_from(number).map_err(|error| error.to_string())
+            })
+        });
+        RetryPolicy::try_new(base, max, attempts).unwrap_or_else(|error| {
+            let names = format!("{} and {}", self.shown(&settings::RETRY_BASE), self.shown(&settings::RETRY_MAX));
+            self.refuse(&names, format!("{error}; using the defaults"));
+            RetryPolicy::try_new(Duration::from_millis(100), Duration::from_secs(20), attempts)
+                .expect("the defaults make a schedule")
+        })
+    }
+
+    pub(super) fn request_timeout(&mut self) -> Duration {
+        self.required(&settings::REQUEST_TIMEOUT, |text| {
+            let (least, most) = (Duration::from_millis(10), Duration::from_secs(900));
+            value::within(value::duration(text)?, least, most, value::show_duration)
+        })
+    }
+
+    /// Notes a bad setting. What several destinations share is told once.
+    pub(super) fn note(&mut self, error: ConfigError) {
+        if !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
+    }
+}
+
+/// The log of a function is no place for all of its logs twice.
+fn primary(text: &str) -> Result<Destination, Rule> {
+    match destination::parse(text)? {
+        Destination::Stdout => Err("stdout: can be a FALLBACK only".into()),
+        destination => Ok(destination),
+    }
+}
+
+impl Setting {
+    /// Whether a value may hold a password, so that no message may show it.
+    pub(super) fn may_hold_secrets(&self) -> bool {
+        [settings::S3_ENDPOINT.name, settings::S3_PROXY.name].contains(&self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::read;
+    use super::*;
+
+    fn fallbacks(pairs: &[(&str, &str)]) -> (Vec<String>, String) {
+        let destination = [("LOGSPOOL_DESTINATION", "s3://my-logs/a")];
+        let (config, errors) = read(&[&destination[..], pairs].concat());
+        let stores = config.delivery.expect("a destination").fallbacks;
+        let shown = |store: &StoreSettings| match store {
+            StoreSettings::S3(s3, _) => format!("{} {}", s3.prefix.below(s3.bucket.name()), s3.region),
+            StoreSettings::File(path) => path.display().to_string(),
+            StoreSettings::Stdout => "stdout".to_owned(),
+        };
+        (stores.iter().map(shown).collect(), errors.to_string())
+    }
+
+    #[test]
+    fn fallbacks_are_destinations_in_order() {
+        let list = "s3://other/b?region=us-east-2, file:///mnt/logs ,stdout:";
+        let (stores, errors) = fallbacks(&[("LOGSPOOL_FALLBACK", list), ("AWS_REGION", "eu-west-1")]);
+        assert_eq!(stores, ["other/b us-east-2", "/mnt/logs", "stdout"]);
+        assert_eq!(errors, "");
+        assert_eq!(fallbacks(&[]), (Vec::new(), String::new()));
+    }
+
+    #[test]
+    fn a_bad_fallback_costs_itself() {
+        let table = [
+            ("stdout:,file:///a", "LOGSPOOL_FALLBACK=\"stdout:\": stdout: must be the last one; using the others", 1),
+            ("ftp://x,file:///a", "LOGSPOOL_FALLBACK=\"ftp://x\": s3://bucket/prefix or file:///path is expected", 1),
+            ("s3://other?sse=x,file:///a", "LOGSPOOL_FALLBACK: sse=\"x\": one of aes256, ", 1),
+            (
+                "file:///1,file:///2,file:///3,file:///4,file:///5",
+                "LOGSPOOL_FALLBACK=\"file:///5\": at most 4 are allowed",
+                4,
+            ),
+        ];
+        for (list, message, left) in table {
+            let (stores, errors) = fallbacks(&[("LOGSPOOL_FALLBACK", list)]);
+            assert!(errors.starts_with(message) && !errors.contains(" | "), "{errors}");
+            assert_eq!(stores.len(), left, "{list}");
+        }
+        let extension = [("LOGSPOOL_FALLBACK", "stdout:"), ("LOGSPOOL_TYPES", "function, extension")];
+        let (stores, errors) = fallbacks(&extension);
+        assert!(stores.is_empty() && errors.contains("stdout: cannot be had with TYPES=extension"), "{errors}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_all_destinations_is_told_once() {
+        let (_, errors) = fallbacks(&[("LOGSPOOL_FALLBACK", "s3://other"), ("LOGSPOOL_S3_TAGS", "x")]);
+        assert_eq!(errors, "LOGSPOOL_S3_TAGS=\"x\": name=value is expected; using the others");
+    }
+
+    #[test]
+    fn the_log_of_the_function_is_no_destination() {
+        let (config, errors) = read(&[("LOGSPOOL_DESTINATION", "stdout:")]);
+        assert!(config.delivery.is_none());
+        assert_eq!(errors.to_string(), "LOGSPOOL_DESTINATION=\"stdout:\": stdout: can be a FALLBACK only");
+    }
+
+    #[test]
+    fn a_template_of_keys_is_checked_with_the_function_that_it_is_for() {
+        let with = |key: &str| {
+            let name = ("AWS_LAMBDA_FUNCTION_NAME", "orders");
+            let (config, errors) = read(&[("LOGSPOOL_DESTINATION", "file:///a"), ("LOGSPOOL_KEY", key), name]);
+            (config.delivery.expect("a destination"), config.function, errors.to_string())
+        };
+        let (delivery, function, errors) = with("{account}/{function}/{date}");
+        assert_eq!(errors, "");
+        let dropped = crate::upload::object_key::DroppedFacts {
+            spool_id: "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            first: 0,
+            last: 0,
+            cause: "quota",
+        };
+        let key = |account| delivery.keys(&function, account).dropped(&dropped);
+        assert!(key(Some("123456789012")).starts_with("123456789012/orders/2016-07-30/"));
+        assert!(key(None).starts_with("unknown/orders/"));
+        let (delivery, _, errors) = with("{function}/{uuid}");
+        assert_eq!(delivery.key, KeyTemplate::default());
+        assert!(errors.starts_with("LOGSPOOL_KEY=\"{function}/{uuid}\": {uuid} depends on chance: "), "{errors}");
+        assert!(errors.ends_with("; using function={function}/dt={date}/hour={hour}"), "{errors}");
+        let (delivery, _, errors) = with(&"{account}".repeat(40));
+        assert_eq!(delivery.key, KeyTemplate::default());
+        assert!(errors.contains("it makes a folder of 480 bytes: at most 398 are allowed"), "{errors}");
+    }
+}
