@@ -265,7 +265,11 @@ mod tests {
         let spool = Arc::new(Mutex::new(life(root.path(), 9)));
         let (events, told) = mpsc::unbounded_channel();
         let store = Arc::new(FileStore::new(root.path().join("objects")));
-        let uploader = Uploader::new(store, Outbox::new(spool, keys(), "1".into()), events);
+        let uploader = Uploader::new(
+            store as Arc<dyn crate::upload::store::ObjectStore>,
+            Outbox::new(spool, keys(), "1".into()),
+            events,
+        );
         let (adopter, queue) = adopter(uploader.clone());
         (World { root, _uploader: uploader, told }, adopter, queue)
     }

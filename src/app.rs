@@ -28,7 +28,9 @@ use crate::upload::outbox::Outbox;
 use crate::upload::outgoing::labeler;
 use crate::upload::store::ObjectStore;
 use crate::upload::store::file::FileStore;
+use crate::upload::store::log::LogStore;
 use crate::upload::store::s3::S3Store;
+use crate::upload::stores::Stores;
 use crate::upload::uploader::Uploader;
 
 const REGISTER_PAUSES_MS: [u64; 5] = [50, 100, 200, 400, 1_000];
@@ -60,10 +62,10 @@ pub async fn run(config: Config, errors: ConfigErrors, name: &str) -> Exit {
         crate::warn!("No usable LOGSPOOL_DESTINATION is set; no logs are collected.");
         return idle(&client, name).await;
     };
-    let Some(store) = make_store(delivery.destination.clone()) else {
+    let Some(stores) = make_stores(&delivery) else {
         return idle(&client, name).await;
     };
-    match prepare(&config, delivery, store, &client, name).await {
+    match prepare(&config, delivery, stores, &client, name).await {
         Ok(mut extension) => {
             let ended = extension.lifecycle.run().await;
             extension.finish(ended);
@@ -92,7 +94,7 @@ struct Extension {
 async fn prepare(
     config: &Config,
     delivery: Delivery,
-    store: Arc<dyn ObjectStore>,
+    stores: Stores,
     client: &Client,
     name: &str,
 ) -> Result<Extension, Unprepared> {
@@ -117,7 +119,7 @@ async fn prepare(
 
     let outbox = Outbox::new(Arc::clone(&spool), keys, config.function.version.clone());
     let (event_sender, events) = mpsc::unbounded_channel();
-    let uploader = Uploader::new(store, outbox, event_sender.clone());
+    let uploader = Uploader::new(stores, outbox, event_sender.clone());
     let (adopter, to_adopt) = adoption::adopter(uploader.clone());
     let outputs = Outputs {
         events: Arc::new({
@@ -176,7 +178,7 @@ async fn prepare(
         events: (event_sender, events),
         asked,
     };
-    let lifecycle = Lifecycle::new(links, Policies { seal, drain, retry: delivery.retry });
+    let lifecycle = Lifecycle::new(links, Policies { seal, drain, retry: delivery.retry, route: uploader.route() });
     Ok(Extension { lifecycle, intake, spool, uploader })
 }
 
@@ -188,7 +190,7 @@ impl Extension {
         let losses = lock(&self.spool).losses();
         let dropped = drops(&losses);
         crate::info!(
-            "records={} bodies={} raw_bytes={} refused={} dropped={dropped} {} delivered={} bytes={} attempts={} failed_attempts={} \
+            "records={} bodies={} raw_bytes={} refused={} dropped={dropped} {} delivered={} bytes={} fallback={} handed_on={} attempts={} failed_attempts={} \
              interrupted={} waiting={waiting} oldest_age_ms={oldest_age_ms} invocations={} held={} held_for_starved_upload={} \
              budgets_used_up={} outages={} freezes={} panics={} after_end={after_end} Ended: {ended:?}.",
             stored.records,
@@ -198,6 +200,8 @@ impl Extension {
             stored.filtered,
             uploaded.delivered,
             uploaded.bytes,
+            uploaded.fallback,
+            uploaded.handed_on,
             counts.attempts,
             counts.failed_attempts,
             counts.interrupted_attempts,
@@ -327,15 +331,29 @@ fn orphans_of(root: &Path, own: SpoolId) -> Found {
     found
 }
 
-/// Makes the store. Cheap: no network, no TLS, no credentials before the first upload.
-fn make_store(settings: StoreSettings) -> Option<Arc<dyn ObjectStore>> {
-    match settings {
+/// Makes the stores. Cheap: no network, no TLS, no credentials before the first upload.
+fn make_stores(delivery: &Delivery) -> Option<Stores> {
+    let destination = make_store(&delivery.destination, "LOGSPOOL_DESTINATION")?;
+    let (log, stores): (Vec<_>, Vec<_>) =
+        delivery.fallbacks.iter().partition(|fallback| matches!(fallback, StoreSettings::Stdout));
+    let fallbacks = stores.into_iter().filter_map(|fallback| make_store(fallback, "LOGSPOOL_FALLBACK")).collect();
+    let log = log.first().map(|_| {
+        crate::warn!(
+            "LOGSPOOL_FALLBACK has stdout: it works only while the function's role may write to CloudWatch Logs."
+        );
+        Arc::new(LogStore::stdout()) as _
+    });
+    Some(Stores::new(destination, fallbacks, log, delivery.trusts_stdout))
+}
+
+fn make_store(settings: &StoreSettings, setting: &str) -> Option<Arc<dyn ObjectStore>> {
+    match settings.clone() {
         StoreSettings::File(path) => Some(Arc::new(FileStore::new(path))),
-        StoreSettings::Stdout => None,
+        StoreSettings::Stdout => Some(Arc::new(LogStore::stdout())),
         StoreSettings::S3(settings, credentials) => match S3Store::new(*settings, credentials) {
             Ok(store) => Some(Arc::new(store)),
             Err(error) => {
-                crate::warn!("LOGSPOOL_DESTINATION cannot be used: {error}; no logs are collected.");
+                crate::warn!("{setting} cannot be used: {error}.");
                 None
             }
         },

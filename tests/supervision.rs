@@ -190,7 +190,7 @@ impl Life {
         });
         let (sender, events) = mpsc::unbounded_channel();
         let outbox = Outbox::new(Arc::clone(&spool), keys, "1".into());
-        let uploader = Uploader::new(Arc::clone(&store) as _, outbox, sender.clone());
+        let uploader = Uploader::new(Arc::clone(&store) as Arc<dyn ObjectStore>, outbox, sender.clone());
         let (adopter, queue) = adopter(uploader.clone());
         let seal = SealPolicy { invocations: None, age: Duration::from_secs(3_600), size_bytes: u64::MAX };
         let outputs = Outputs {
@@ -221,7 +221,8 @@ impl Life {
             events: (sender, events),
             asked,
         };
-        let mut lifecycle = Lifecycle::new(links, Policies { seal, drain, retry });
+        let mut lifecycle =
+            Lifecycle::new(links, Policies { seal, drain, retry, route: logspool::upload::route::Route::default() });
         let running = tokio::spawn(async move { lifecycle.run().await });
         platform.until_asked(1).await;
         Self { platform, store, last_seal_panics, intake, running }

@@ -54,7 +54,7 @@ impl World {
         let store = Arc::new(FileStore::new(root.path().join("objects")));
         let outbox = Outbox::new(Arc::clone(&spool), keys, "1".to_owned());
         let (events, told) = mpsc::unbounded_channel();
-        let uploader = Uploader::new(store, outbox, events);
+        let uploader = Uploader::new(store as Arc<dyn ObjectStore>, outbox, events);
         Self { root, spool, uploader, told, attempts: 0, failed_attempts: 0, label }
     }
 

@@ -204,7 +204,7 @@ impl Lifecycle {
                 let _ = events.0.send(Event::Sealed { held_records });
             }
             Action::WriteEnd => intake.end(now_ms()),
-            Action::StartUpload { id, attempt } => uploader.start(id, attempt),
+            Action::StartUpload { id, place, attempt } => uploader.start(id, place, attempt),
             Action::CancelUpload { id, attempt } => uploader.cancel(id, attempt),
             Action::CloseConnections => uploader.close_idle(),
             Action::Decided(request_id, plan) => {

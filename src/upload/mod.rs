@@ -7,6 +7,9 @@
 pub mod object_key;
 pub mod outbox;
 pub mod outgoing;
+pub mod printed;
 pub mod retry;
+pub mod route;
 pub mod store;
+pub mod stores;
 pub mod uploader;

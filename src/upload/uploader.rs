@@ -9,10 +9,12 @@ use tokio::task::AbortHandle;
 
 use super::outbox::{Change, Outbox};
 use super::outgoing::{Outgoing, OutgoingId};
+use super::route::{Place, Route};
 use super::store::{ObjectStore, PutError, PutErrorKind, PutOutcome};
+use super::stores::{Fares, Stores};
 use crate::deadline::now_ms;
 use crate::intake::lock;
-use crate::lifecycle::machine::{Event, Waiting};
+use crate::lifecycle::machine::{Arrival, Event, Waiting};
 
 /// Totals of this life, for the summary line.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,6 +23,10 @@ pub struct Totals {
     pub delivered: u64,
     /// Bytes of delivered objects.
     pub bytes: u64,
+    /// How many of them went to a fallback.
+    pub fallback: u64,
+    /// Objects that were written to the log of the function, and kept.
+    pub handed_on: u64,
 }
 
 /// Takes what is to be uploaded and performs uploads. Cheap to clone.
@@ -30,7 +36,7 @@ pub struct Uploader {
 }
 
 struct Shared {
-    store: Arc<dyn ObjectStore>,
+    stores: Stores,
     /// Takes what happened to objects, for the machine.
     events: UnboundedSender<Event>,
     state: Mutex<State>,
@@ -40,22 +46,22 @@ struct State {
     outbox: Outbox,
     /// Attempts by their number.
     running: BTreeMap<u64, (OutgoingId, AbortHandle)>,
-    told_configuration: bool,
-    in_outage: bool,
+    fares: Vec<Fares>,
     totals: Totals,
 }
 
 impl Uploader {
-    /// An uploader to `store`.
-    pub fn new(store: Arc<dyn ObjectStore>, outbox: Outbox, events: UnboundedSender<Event>) -> Self {
-        let state = State {
-            outbox,
-            running: BTreeMap::new(),
-            told_configuration: false,
-            in_outage: false,
-            totals: Totals::default(),
-        };
-        Self { shared: Arc::new(Shared { store, events, state: Mutex::new(state) }) }
+    /// An uploader to `stores`.
+    pub fn new(stores: impl Into<Stores>, outbox: Outbox, events: UnboundedSender<Event>) -> Self {
+        let stores = stores.into();
+        let (running, fares, totals) = (BTreeMap::new(), stores.fares(), Totals::default());
+        let state = State { outbox, running, fares, totals };
+        Self { shared: Arc::new(Shared { stores, events, state: Mutex::new(state) }) }
+    }
+
+    /// Where objects can go.
+    pub fn route(&self) -> Route {
+        self.shared.stores.route()
     }
 
     /// Takes what happened to a segment of the living spool.
@@ -98,25 +104,25 @@ impl Uploader {
 
     /// Lets go of what would not survive a freeze.
     pub fn close_idle(&self) {
-        self.shared.store.close_idle();
+        self.shared.stores.close_idle();
     }
 
     /// Begins an upload.
-    pub fn start(&self, id: OutgoingId, attempt: u64) {
+    pub fn start(&self, id: OutgoingId, place: Place, attempt: u64) {
         let mut state = lock(&self.shared.state);
         let Some(outgoing) = state.outbox.get(&id) else {
             return self.report(Event::Removed(id));
         };
         state.outbox.attempt_begun(&outgoing);
-        let store = Arc::clone(&self.shared.store);
+        let store = Arc::clone(self.shared.stores.at(place));
         let put = tokio::spawn(put(store, outgoing.clone()));
         state.running.insert(attempt, (id, put.abort_handle()));
         let uploader = self.clone();
         tokio::spawn(async move {
             match put.await {
-                Ok(end) => uploader.ended(&outgoing, attempt, end),
+                Ok(end) => uploader.ended(&outgoing, place, attempt, end),
                 Err(ended) if ended.is_cancelled() => {}
-                Err(_) => uploader.ended(&outgoing, attempt, End::Failed(panicked())),
+                Err(_) => uploader.ended(&outgoing, place, attempt, End::Failed(panicked())),
             }
         });
     }
@@ -139,7 +145,7 @@ impl Uploader {
         }
     }
 
-    fn ended(&self, outgoing: &Outgoing, attempt: u64, end: End) {
+    fn ended(&self, outgoing: &Outgoing, place: Place, attempt: u64, end: End) {
         let mut state = lock(&self.shared.state);
         let id = outgoing.id();
         let was_running = state.running.remove(&attempt).is_some();
@@ -148,21 +154,29 @@ impl Uploader {
             // An adopter knows better what is there: that is tried in its place, and this attempt counts for nothing.
             return self.report_changes(&state, [Change::Removed(id), Change::Added(id)]);
         }
+        let stores = &self.shared.stores;
+        let store = stores.at(place).describe();
         let (changes, result) = match end {
             // One that does not wait any more was delivered by an attempt that had been cancelled and begun anew.
-            End::Delivered(_) if waiting.is_none() => (Vec::new(), Ok(())),
-            End::Delivered(outcome) => (state.delivered(outgoing, outcome), Ok(())),
+            End::Delivered(_) if waiting.is_none() => (Vec::new(), Ok(Arrival::Delivered)),
+            End::Delivered(PutOutcome::Unconfirmed) if !stores.trusts_log() => {
+                if was_running {
+                    state.handed_on(&id);
+                }
+                (Vec::new(), Ok(Arrival::HandedOn))
+            }
+            End::Delivered(outcome) => (state.delivered(outgoing, place, &store, outcome), Ok(Arrival::Delivered)),
             End::Unreadable(cause) if was_running => (state.lost(outgoing, cause), Err(PutErrorKind::Body)),
             End::Unreadable(_) => (Vec::new(), Err(PutErrorKind::Body)),
             End::Failed(error) => {
                 if was_running {
-                    state.failed(&id, &error, &self.shared.store.describe());
+                    state.failed(&id, place, &error, &store);
                 }
                 (Vec::new(), Err(error.kind))
             }
         };
         self.report_changes(&state, changes);
-        self.report(Event::AttemptEnded { id, attempt, result });
+        self.report(Event::AttemptEnded { id, place, attempt, result });
     }
 
     fn report_changes(&self, state: &State, changes: impl IntoIterator<Item = Change>) {
@@ -212,17 +226,21 @@ fn panicked() -> PutError {
 }
 
 impl State {
-    fn delivered(&mut self, outgoing: &Outgoing, outcome: PutOutcome) -> Vec<Change> {
+    fn delivered(&mut self, outgoing: &Outgoing, place: Place, store: &str, outcome: PutOutcome) -> Vec<Change> {
         let (id, bytes) = (outgoing.id(), outgoing.bytes());
         self.totals.delivered += 1;
         self.totals.bytes += bytes;
+        self.totals.fallback += u64::from(place != Place::DESTINATION);
         let changes = self.outbox.delivered(&id);
-        if std::mem::take(&mut self.in_outage) {
-            crate::warn!("waiting={} Uploads work again.", self.outbox.waiting().count());
-        }
-        self.told_configuration = false;
-        crate::info!("first={} bytes={bytes} outcome={outcome:?} A segment was delivered.", id.first);
+        self.fares[place.index()].well(store, self.outbox.waiting().count());
+        crate::info!("first={} bytes={bytes} store={store} outcome={outcome:?} A segment was delivered.", id.first);
         changes
+    }
+
+    /// An object that was written to a place that nobody trusts stays where it is, for the next life.
+    fn handed_on(&mut self, id: &OutgoingId) {
+        self.totals.handed_on += 1;
+        self.outbox.attempt_failed(id);
     }
 
     /// An object that can never be delivered makes way for the declaration of its loss.
@@ -236,26 +254,8 @@ impl State {
         self.outbox.declare_lost(&id, cause, now_ms())
     }
 
-    fn failed(&mut self, id: &OutgoingId, error: &PutError, store: &str) {
+    fn failed(&mut self, id: &OutgoingId, place: Place, error: &PutError, store: &str) {
         self.outbox.attempt_failed(id);
-        let waiting = self.outbox.waiting().count();
-        match error.kind {
-            PutErrorKind::Configuration | PutErrorKind::WrongRegion => {
-                if !std::mem::replace(&mut self.told_configuration, true) {
-                    crate::warn!(
-                        "store={store} waiting={waiting} error=\"{error}\" Uploads need a person; logs stay in the spool meanwhile."
-                    );
-                }
-            }
-            _ => {
-                if !std::mem::replace(&mut self.in_outage, true) {
-                    crate::warn!(
-                        "store={store} waiting={waiting} error=\"{error}\" An upload failed and is tried again later."
-                    );
-                } else {
-                    crate::debug!("store={store} waiting={waiting} error=\"{error}\" An upload failed again.");
-                }
-            }
-        }
+        self.fares[place.index()].badly(error, store, self.outbox.waiting().count());
     }
 }

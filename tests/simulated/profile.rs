@@ -7,6 +7,7 @@ use logspool::lifecycle::machine::Policies;
 use logspool::lifecycle::machine::drain_policy::{DrainPolicy, DrainStrategy};
 use logspool::lifecycle::machine::seal_policy::SealPolicy;
 use logspool::upload::retry::RetryPolicy;
+use logspool::upload::route::Route;
 
 use super::store::Mood;
 use logspool::upload::store::PutErrorKind;
@@ -40,6 +41,8 @@ pub struct Profile {
     pub jumps: u32,
     pub stalls: u32,
     pub moods: &'static [Mood],
+    /// What is written to the log of the function counts as delivered.
+    pub trusts_log: bool,
 }
 
 const MOODS: [&[Mood]; 6] = [
@@ -80,6 +83,7 @@ impl Profile {
             jumps,
             stalls,
             moods: one_of(rng, &MOODS),
+            trusts_log: rng.bool(),
         }
     }
 }
@@ -98,6 +102,10 @@ fn policies(rng: &mut fastrand::Rng) -> Policies {
         budget: Duration::from_millis(one_of(rng, &[200, 2_000])),
         memory_mb: one_of(rng, &[None, Some(128), Some(1_024)]),
     };
-    let retry = RetryPolicy::try_new(Duration::from_millis(100), Duration::from_secs(20), None).unwrap();
-    Policies { seal, drain, retry }
+    let fallback_stores = one_of(rng, &[0, 0, 0, 1, 2]);
+    // Without a fallback a segment that has used up its attempts waits for the next life, however well the store does.
+    let attempts = if fallback_stores > 0 { one_of(rng, &[None, Some(1), Some(3)]) } else { None };
+    let retry = RetryPolicy::try_new(Duration::from_millis(100), Duration::from_secs(20), attempts).unwrap();
+    let route = Route::new(fallback_stores, rng.u8(..4) == 0);
+    Policies { seal, drain, retry, route }
 }

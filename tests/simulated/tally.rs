@@ -10,7 +10,7 @@ pub struct Tally {
 }
 
 /// Things that must happen often for the claims to mean something.
-const COMMON: [&str; 20] = [
+const COMMON: [&str; 23] = [
     "adoptions",
     "answers after a freeze",
     "attempts begun anew at the end",
@@ -20,6 +20,7 @@ const COMMON: [&str; 20] = [
     "clock set back",
     "clock set forward",
     "ends lost",
+    "ends with a fallback",
     "evictions",
     "failed attempts",
     "freezes noticed",
@@ -31,6 +32,8 @@ const COMMON: [&str; 20] = [
     "probes given time",
     "shutdowns",
     "stalls",
+    "uploads to a fallback",
+    "written to the log",
 ];
 
 impl Tally {

@@ -14,9 +14,10 @@ use std::collections::{BTreeMap, VecDeque};
 use logspool::deadline::Deadline;
 use logspool::intake::Observed;
 use logspool::lifecycle::machine::drain_policy::InvokePlan;
-use logspool::lifecycle::machine::{Action, Counts, Event, Machine, Moment};
+use logspool::lifecycle::machine::{Action, Arrival, Counts, Event, Machine, Moment};
 use logspool::runtime_api::event::RequestId;
 use logspool::upload::outgoing::OutgoingId;
+use logspool::upload::route::Place;
 use logspool::upload::store::PutErrorKind;
 use spool::{SealReason, SpoolId};
 
@@ -40,7 +41,7 @@ enum Step {
     TimesOut(u64),
     Body { process: u64, observed: Vec<Observed>, records: u32 },
     Stores(String),
-    Answers { process: u64, attempt: u64, id: OutgoingId, result: Result<(), PutErrorKind> },
+    Answers { process: u64, attempt: u64, id: OutgoingId, place: Place, result: Result<Arrival, PutErrorKind> },
     Alarm { process: u64, number: u64 },
     Adopted { process: u64, spool: SpoolId },
     MoodChanges,
@@ -63,6 +64,9 @@ struct Process {
     inbox: VecDeque<Event>,
     gone_by_ms: Option<i64>,
     told_of_end_ms: Option<i64>,
+    /// What waited when it was told of the end.
+    waited_at_end: usize,
+    adopting: usize,
     probes_given_time: u32,
     /// The store was taken to be down when the machine decided.
     was_down: bool,
@@ -86,7 +90,10 @@ pub struct World<D> {
     profile: Profile,
     disk: D,
     store: Store,
-    mood: Mood,
+    /// By place.
+    moods: [Mood; 3],
+    /// When moods have changed, or the clock was set.
+    troubled_ms: i64,
     tells: bool,
     now_ms: i64,
     wall_offset_ms: i64,
@@ -121,7 +128,8 @@ impl<D: Disk> World<D> {
             profile,
             disk,
             store: Store::default(),
-            mood: Mood::Up,
+            moods: [Mood::Up; 3],
+            troubled_ms: 0,
             tells,
             now_ms: 0,
             wall_offset_ms: 0,
@@ -216,8 +224,8 @@ impl<D: Disk> World<D> {
             Step::TimesOut(number) => self.times_out(number),
             Step::Body { process, observed, records } if self.is_current(process) => self.body(observed, records),
             Step::Stores(name) => self.store.put(&name),
-            Step::Answers { process, attempt, id, result } if self.is_current(process) => {
-                self.answers(attempt, id, result);
+            Step::Answers { process, attempt, id, place, result } if self.is_current(process) => {
+                self.answers(attempt, id, place, result);
             }
             Step::Alarm { process, number } if self.is_current_alarm(process, number) => self.feed(Event::Time),
             Step::Adopted { process, spool } if self.is_current(process) => self.adopted(spool),
@@ -235,8 +243,10 @@ impl<D: Disk> World<D> {
 
     fn mood_changes(&mut self) {
         if self.calm_since.is_none() {
-            self.mood = self.profile.moods[self.rng.usize(..self.profile.moods.len())];
-            self.tell(|| format!("the store: {:?}", self.mood));
+            let moods = self.profile.moods;
+            self.moods = std::array::from_fn(|_| moods[self.rng.usize(..moods.len())]);
+            self.troubled_ms = self.now_ms;
+            self.tell(|| format!("the stores: {:?}", self.moods));
             let in_ms = self.rng.i64(100..300_000);
             self.at(in_ms, Step::MoodChanges);
         }

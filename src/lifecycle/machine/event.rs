@@ -7,6 +7,7 @@ use crate::deadline::Deadline;
 use crate::intake::Observed;
 use crate::runtime_api::event::RequestId;
 use crate::upload::outgoing::OutgoingId;
+use crate::upload::route::Place;
 use crate::upload::store::PutErrorKind;
 
 /// When something happened, and how the active segment stands then.
@@ -53,9 +54,11 @@ pub enum Event {
         /// The object.
         id: OutgoingId,
         /// As in [`Action::StartUpload`].
+        place: Place,
+        /// As in [`Action::StartUpload`].
         attempt: u64,
         /// How it ended.
-        result: Result<(), PutErrorKind>,
+        result: Result<Arrival, PutErrorKind>,
     },
     /// A spool of an earlier life is being read.
     AdoptionBegins,
@@ -63,6 +66,15 @@ pub enum Event {
     AdoptionEnds,
     /// Nothing but time.
     Time,
+}
+
+/// How an upload has ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// The object is where it should be, or at a fallback.
+    Delivered,
+    /// It was written to the log of the function, and is kept: nobody knows whether it arrived.
+    HandedOn,
 }
 
 /// An object that waits to be delivered.
@@ -89,6 +101,8 @@ pub enum Action {
     StartUpload {
         /// The object.
         id: OutgoingId,
+        /// Where it goes.
+        place: Place,
         /// Tells attempts of one object apart.
         attempt: u64,
     },

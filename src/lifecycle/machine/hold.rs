@@ -46,11 +46,11 @@ impl Machine {
         let age_ms = self.oldest_ms().map_or(0, |oldest_ms| now_ms.saturating_sub(oldest_ms));
         let limit = self.policies.seal.invocations.map(std::num::NonZeroU32::get);
         InvokeFacts {
-            breaker_is_open: self.breaker.is_open(),
+            breaker_is_open: self.breaker().is_open(),
             uploads_wait: !self.is_drained(),
             seals_at_end: limit.is_some_and(|limit| self.invocations.at_end_since_seal() >= limit),
             age_at_next_ms: age_ms.saturating_add(self.pace.gap_ms()),
-            failure: self.queue.urgent().filter(|_| self.has_new_failure && self.may_attempt()),
+            failure: self.queue.urgent().filter(|id| self.has_new_failure && self.may_attempt(self.queue.place_of(id))),
             starved: self.starved(),
         }
     }
@@ -78,8 +78,8 @@ impl Machine {
                 hold.until_ms = drain.hold_until_ms(at_most_until_ms, now_ms);
                 hold.takes_others = self.handlers_are_too_short();
                 self.counts.held_for_starved_upload += u64::from(is_starved);
-                if self.breaker.is_open() {
-                    self.breaker.was_given_sight();
+                if self.breaker().is_open() {
+                    self.breaker_mut().was_given_sight();
                 }
                 self.phase = Phase::FinishingOne(id, hold);
             }
@@ -111,7 +111,7 @@ impl Machine {
         }
         match self.phase {
             Phase::Draining(hold) if now_ms >= hold.until_ms => self.budget_is_used_up(hold),
-            Phase::Draining(_) if self.is_drained() || self.breaker.is_open() => self.let_go(),
+            Phase::Draining(_) if self.is_drained() || self.breaker().is_open() => self.let_go(),
             Phase::FinishingOne(_, hold) if now_ms >= hold.until_ms => self.budget_is_used_up(hold),
             Phase::FinishingOne(id, hold) if self.has_finished(&id) => self.finished_one(hold),
             _ => {}
@@ -119,8 +119,8 @@ impl Machine {
     }
 
     fn finished_one(&mut self, hold: Hold) {
-        match self.queue.candidate(self.time_ms()) {
-            Some(id) if hold.takes_others && self.may_attempt() && !self.breaker.is_open() => {
+        match self.turn() {
+            Some(id) if hold.takes_others && !self.breaker().is_open() => {
                 self.phase = Phase::FinishingOne(id, hold);
                 self.begin_uploads();
             }
@@ -129,14 +129,15 @@ impl Machine {
     }
 
     fn has_finished(&self, id: &OutgoingId) -> bool {
-        let may_begin = self.may_attempt() && self.queue.turn_of(id, self.time_ms()).is_some();
+        let may_attempt = self.may_attempt(self.queue.place_of(id));
+        let may_begin = may_attempt && self.queue.turn_of(id, self.time_ms()).is_some();
         self.queue.flight_of(id).is_none() && !may_begin
     }
 
     fn begin_drain(&mut self, hold: Hold) {
         let until_ms = self.policies.drain.hold_until_ms(hold.at_most_until_ms, self.time_ms());
         self.phase = Phase::Draining(Hold { until_ms, ..hold });
-        if hold.seals && !self.is_sealing && self.active.records > 0 && !self.breaker.is_open() {
+        if hold.seals && !self.is_sealing && self.active.records > 0 && !self.breaker().is_open() {
             self.seal(SealReason::InvocationEnd);
         }
         self.begin_uploads();

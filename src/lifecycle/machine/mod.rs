@@ -30,12 +30,13 @@ pub use breaker::Wait;
 use clock::Clock;
 pub use clock::TICK_MS;
 use drain_policy::DrainPolicy;
-pub use event::{Action, Event, Moment, Waiting};
+pub use event::{Action, Arrival, Event, Moment, Waiting};
 use hold::Hold;
 use invocations::Invocations;
 use pace::Pace;
 use queue::Queue;
 use seal_policy::SealPolicy;
+use shutdown::Stage;
 use spool::{ActiveFacts, SealReason};
 
 use crate::deadline::millis;
@@ -43,6 +44,7 @@ use crate::intake::Observed;
 use crate::runtime_api::event::RequestId;
 use crate::upload::outgoing::OutgoingId;
 use crate::upload::retry::RetryPolicy;
+use crate::upload::route::{Place, Route};
 
 /// What the machine decides by.
 #[derive(Debug, Clone)]
@@ -53,6 +55,8 @@ pub struct Policies {
     pub drain: DrainPolicy,
     /// When a failed upload is tried again.
     pub retry: RetryPolicy,
+    /// Where objects can go.
+    pub route: Route,
 }
 
 /// What was decided so far, for the summary line.
@@ -97,7 +101,8 @@ pub struct Machine {
     invocations: Invocations,
     pace: Pace,
     queue: Queue,
-    breaker: Breaker,
+    /// By place: of the destination, of each fallback.
+    breakers: Vec<Breaker>,
     /// Spools of earlier lives that are being read.
     adoptions: usize,
     /// When the process began to run: at its start, at INVOKE, after a freeze.
@@ -106,6 +111,8 @@ pub struct Machine {
     phase: Phase,
     /// The invocation whose end is waited for.
     awaited: Option<RequestId>,
+    /// Where everything is tried now that the environment ends.
+    stage: Stage,
     /// The segment behind the end of the stream cannot be sealed.
     end_cannot_be_sealed: bool,
     counts: Counts,
@@ -137,8 +144,8 @@ impl Machine {
     pub fn new(policies: Policies, rng: fastrand::Rng, at: &Moment) -> Self {
         let clock = Clock::new(at);
         Self {
-            queue: Queue::new(policies.retry.clone()),
-            breaker: Breaker::new(policies.retry.clone()),
+            queue: Queue::new(policies.retry.clone(), policies.route),
+            breakers: policies.route.stores().map(|_| Breaker::new(policies.retry.clone())).collect(),
             policies,
             rng,
             wall_ms: at.wall_ms,
@@ -155,6 +162,7 @@ impl Machine {
             clock,
             phase: Phase::Free,
             awaited: None,
+            stage: Stage::default(),
             end_cannot_be_sealed: false,
             counts: Counts::default(),
             actions: Vec::new(),
@@ -172,7 +180,7 @@ impl Machine {
             Event::Sealed { held_records } => self.sealed(held_records),
             Event::Added(waiting) => self.added(&waiting),
             Event::Removed(id) => self.removed(&id),
-            Event::AttemptEnded { id, attempt, result } => self.attempt_ended(&id, attempt, result),
+            Event::AttemptEnded { id, place, attempt, result } => self.attempt_ended(&id, place, attempt, result),
             Event::AdoptionBegins => self.adoptions += 1,
             Event::AdoptionEnds => self.adoptions = self.adoptions.saturating_sub(1),
             Event::Time => {}
@@ -216,12 +224,21 @@ impl Machine {
 
     /// Whether the store is taken to be down, so that nobody is held for it.
     pub fn is_store_down(&self) -> bool {
-        self.breaker.is_open()
+        self.breaker().is_open()
     }
 
     /// When the store is asked again, if that was decided since this was asked before; for the log.
     pub fn take_new_wait(&mut self) -> Option<Wait> {
-        self.breaker.take_new_wait()
+        self.breakers.iter_mut().find_map(Breaker::take_new_wait)
+    }
+
+    /// That of the destination: it alone decides what anybody is held for.
+    fn breaker(&self) -> &Breaker {
+        &self.breakers[Place::DESTINATION.index()]
+    }
+
+    fn breaker_mut(&mut self) -> &mut Breaker {
+        &mut self.breakers[Place::DESTINATION.index()]
     }
 
     fn time_ms(&self) -> i64 {
@@ -278,7 +295,7 @@ impl Machine {
             return;
         }
         let seal = &self.policies.seal;
-        let only_size_seals = self.breaker.is_open();
+        let only_size_seals = self.breaker().is_open();
         let is_ending = matches!(self.phase, Phase::Settling { .. });
         let reason = if self.has_unsealed_failure && (!only_size_seals || is_ending || seal.is_large(&self.active)) {
             // The words of a failed invocation are the ones that somebody waits for, whatever else is due.
@@ -311,6 +328,6 @@ impl Machine {
 
     fn age_alarm_ms(&self) -> Option<i64> {
         let age_ms = millis(self.policies.seal.age);
-        self.active_since_ms.filter(|_| !self.breaker.is_open()).map(|since_ms| since_ms.saturating_add(age_ms))
+        self.active_since_ms.filter(|_| !self.breaker().is_open()).map(|since_ms| since_ms.saturating_add(age_ms))
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::event::Waiting;
 use crate::upload::outgoing::OutgoingId;
 use crate::upload::retry::RetryPolicy;
+use crate::upload::route::{Place, Route};
 use crate::upload::store::PutErrorKind;
 
 /// Freezes after which an upload is given its time.
@@ -17,12 +18,14 @@ const INTERRUPTIONS_MAX: u32 = 2;
 #[derive(Debug)]
 pub struct Queue {
     policy: RetryPolicy,
+    route: Route,
     waiting: BTreeMap<OutgoingId, Item>,
     attempts: u64,
-    /// Deliveries of this life.
+    /// Deliveries of this life to the destination.
     delivered: u64,
-    /// Set at the end of the environment: everything gets one more attempt, whatever the schedule says.
-    last_round: bool,
+    /// Set at the end of the environment, to where everything is tried now: each object gets one more attempt at each place,
+    /// whatever the schedule says.
+    last_round: Option<Place>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +33,9 @@ struct Item {
     since_ms: i64,
     is_urgent: bool,
     in_flight: Option<InFlight>,
+    /// Where it is tried.
+    place: Place,
+    /// Failures there.
     failures: u32,
     /// Failures since anything was delivered.
     failures_this_round: u32,
@@ -38,7 +44,8 @@ struct Item {
     delivered_at_failure: Option<u64>,
     interruptions: u32,
     not_before_ms: i64,
-    had_last_attempt: bool,
+    /// Where it was tried last in the last round.
+    last_attempt: Option<Place>,
     was_begun_anew: bool,
 }
 
@@ -47,6 +54,8 @@ struct Item {
 pub struct InFlight {
     /// The object.
     pub id: OutgoingId,
+    /// Where it goes.
+    pub place: Place,
     /// Tells attempts apart.
     pub attempt: u64,
     /// When it began.
@@ -57,8 +66,8 @@ pub struct InFlight {
 
 impl Queue {
     /// An empty queue.
-    pub fn new(policy: RetryPolicy) -> Self {
-        Self { policy, waiting: BTreeMap::new(), attempts: 0, delivered: 0, last_round: false }
+    pub fn new(policy: RetryPolicy, route: Route) -> Self {
+        Self { policy, route, waiting: BTreeMap::new(), attempts: 0, delivered: 0, last_round: None }
     }
 
     /// Adds an object whose oldest record is from `since_ms`. One that waits already stays as it is.
@@ -67,13 +76,14 @@ impl Queue {
             since_ms,
             is_urgent: waiting.is_urgent,
             in_flight: None,
+            place: Place::DESTINATION,
             failures: 0,
             failures_this_round: 0,
             strikes: 0,
             delivered_at_failure: None,
             interruptions: 0,
             not_before_ms: i64::MIN,
-            had_last_attempt: false,
+            last_attempt: None,
             was_begun_anew: false,
         });
     }
@@ -83,7 +93,7 @@ impl Queue {
         self.waiting.remove(id).and_then(|item| item.in_flight)
     }
 
-    /// Objects that were delivered in this life.
+    /// Objects that were delivered to the destination in this life.
     pub fn deliveries(&self) -> u64 {
         self.delivered
     }
@@ -93,9 +103,19 @@ impl Queue {
         self.waiting.len()
     }
 
-    /// Whose turn it is, whatever runs already.
-    pub fn candidate(&self, now_ms: i64) -> Option<OutgoingId> {
-        self.eligible().filter(|(_, item)| item.not_before_ms <= now_ms).min_by_key(turn).map(|(id, _)| *id)
+    /// Whose turn it is at a place, whatever runs already.
+    pub fn candidate(&self, place: Place, now_ms: i64) -> Option<OutgoingId> {
+        let here = self.eligible().filter(|(_, item)| self.place(item) == place);
+        here.filter(|(_, item)| item.not_before_ms <= now_ms).min_by_key(turn).map(|(id, _)| *id)
+    }
+
+    /// Where an object is tried next.
+    pub fn place_of(&self, id: &OutgoingId) -> Place {
+        self.waiting.get(id).map_or(Place::DESTINATION, |item| self.place(item))
+    }
+
+    fn place(&self, item: &Item) -> Place {
+        self.last_round.unwrap_or(item.place)
     }
 
     /// The same object, if it may be tried now.
@@ -113,7 +133,10 @@ impl Queue {
     }
 
     fn has_attempts(&self, item: &Item) -> bool {
-        if self.last_round { !item.had_last_attempt } else { !self.policy.is_exhausted(item.failures) }
+        match self.last_round {
+            Some(place) => item.last_attempt < Some(place),
+            None => !self.policy.is_exhausted(item.failures),
+        }
     }
 
     /// What keeps somebody waiting: an object that can never be stored, or not in this life, does not.
@@ -131,10 +154,15 @@ impl Queue {
         self.awaited().filter(|(_, item)| item.is_urgent).min_by_key(turn).map(|(id, _)| *id)
     }
 
-    /// One that freezes have interrupted too often, or that waits since before `overdue_ms`.
+    /// One that freezes have interrupted too often, or that waits since before `overdue_ms`. For a fallback nobody is held.
     pub fn starved(&self, overdue_ms: i64) -> Option<OutgoingId> {
         let is_starved = |item: &Item| item.interruptions >= INTERRUPTIONS_MAX || item.since_ms < overdue_ms;
-        self.awaited().filter(|(_, item)| is_starved(item)).min_by_key(turn).map(|(id, _)| *id)
+        let is_for_destination = |item: &Item| item.place == Place::DESTINATION;
+        self.awaited()
+            .filter(|(_, item)| is_for_destination(item))
+            .filter(|(_, item)| is_starved(item))
+            .min_by_key(turn)
+            .map(|(id, _)| *id)
     }
 
     /// Attempts that run.
@@ -147,14 +175,16 @@ impl Queue {
         self.waiting.get(id).and_then(|item| item.in_flight)
     }
 
-    /// Notes that an attempt begins, and returns its number.
-    pub fn begin(&mut self, id: &OutgoingId, now_ms: i64) -> u64 {
+    /// Notes that an attempt begins, and returns it.
+    pub fn begin(&mut self, id: &OutgoingId, now_ms: i64) -> InFlight {
         self.attempts += 1;
+        let place = self.place_of(id);
+        let flight = InFlight { id: *id, place, attempt: self.attempts, began_ms: now_ms, is_measurable: true };
         if let Some(item) = self.waiting.get_mut(id) {
-            item.in_flight = Some(InFlight { id: *id, attempt: self.attempts, began_ms: now_ms, is_measurable: true });
-            item.had_last_attempt = self.last_round;
+            item.in_flight = Some(flight);
+            item.last_attempt = self.last_round;
         }
-        self.attempts
+        flight
     }
 
     /// An environment may have been frozen: what runs now tells nothing about the speed of the store.
@@ -164,17 +194,26 @@ impl Queue {
         }
     }
 
-    /// Notes that an object is where it should be, and returns the attempt that runs for it.
-    pub fn delivered(&mut self, id: &OutgoingId) -> Option<InFlight> {
+    /// Notes that an object is where it should be, or at a fallback, and returns the attempt that runs for it.
+    pub fn delivered(&mut self, id: &OutgoingId, place: Place) -> Option<InFlight> {
         let item = self.waiting.remove(id)?;
-        self.delivered += 1;
-        self.waiting.values_mut().for_each(|item| item.failures_this_round = 0);
+        if place == Place::DESTINATION {
+            self.delivered += 1;
+            self.waiting.values_mut().for_each(|item| item.failures_this_round = 0);
+        }
         item.in_flight
+    }
+
+    /// Notes that an object was written to a place that nobody trusts: it goes on waiting.
+    pub fn handed_on(&mut self, id: &OutgoingId) {
+        if let Some(item) = self.waiting.get_mut(id) {
+            item.in_flight = None;
+        }
     }
 
     /// Notes that an attempt has failed. An object whose own bytes are at fault waits for `own_wait_ms`.
     pub fn failed(&mut self, id: &OutgoingId, kind: PutErrorKind, now_ms: i64, own_wait_ms: i64) {
-        let delivered = self.delivered;
+        let (delivered, in_last_round) = (self.delivered, self.last_round.is_some());
         let Some(item) = self.waiting.get_mut(id) else { return };
         item.in_flight = None;
         item.failures = item.failures.saturating_add(1);
@@ -187,6 +226,13 @@ impl Queue {
             item.not_before_ms = now_ms.saturating_add(own_wait_ms);
         }
         item.delivered_at_failure = Some(delivered);
+        let is_exhausted = self.policy.is_exhausted(item.failures) && kind != PutErrorKind::Body && !in_last_round;
+        if let Some(next) = self.route.next_store(item.place).filter(|_| is_exhausted) {
+            // It begins anew there.
+            item.place = next;
+            (item.failures, item.failures_this_round, item.strikes) = (0, 0, 0);
+            item.delivered_at_failure = None;
+        }
     }
 
     /// Notes that a freeze interrupted an attempt.
@@ -201,7 +247,7 @@ impl Queue {
     pub fn cancelled(&mut self, id: &OutgoingId) {
         if let Some(item) = self.waiting.get_mut(id) {
             item.in_flight = None;
-            item.had_last_attempt = false;
+            item.last_attempt = None;
         }
     }
 
@@ -210,7 +256,7 @@ impl Queue {
         let hanging = |item: &&mut Item| !item.was_begun_anew && item.in_flight.as_ref().is_some_and(&is_hanging);
         let cut = self.waiting.values_mut().filter(hanging).filter_map(|item| {
             item.was_begun_anew = true;
-            item.had_last_attempt = false;
+            item.last_attempt = None;
             item.in_flight.take()
         });
         cut.collect()
@@ -224,10 +270,19 @@ impl Queue {
     /// The environment is about to end: everything gets one more attempt, whatever the schedule says, and in the order of a
     /// first one.
     pub fn begin_last_round(&mut self) {
-        self.last_round = true;
+        self.last_round = Some(Place::DESTINATION);
         for item in self.waiting.values_mut() {
             item.not_before_ms = i64::MIN;
             item.failures_this_round = 0;
+        }
+    }
+
+    /// From here on everything that waits is tried there.
+    pub fn go_on_to(&mut self, place: Place) {
+        self.last_round = Some(place);
+        for item in self.waiting.values_mut() {
+            item.failures_this_round = 0;
+            item.was_begun_anew = false;
         }
     }
 }
@@ -247,6 +302,7 @@ mod tests {
 
     const NOW: i64 = 1_790_000_000_000;
     const OWN_WAIT_MS: i64 = 20_000;
+    const HERE: Place = Place::DESTINATION;
 
     fn id(first: u64) -> OutgoingId {
         OutgoingId { spool: SpoolId::new(NOW, 1), first: Seqno(first) }
@@ -258,7 +314,7 @@ mod tests {
 
     fn queue(attempts: Option<u32>, ids: &[u64]) -> Queue {
         let policy = RetryPolicy::try_new(Duration::from_millis(100), Duration::from_secs(20), attempts);
-        let mut queue = Queue::new(policy.expect("a schedule"));
+        let mut queue = Queue::new(policy.expect("a schedule"), Route::new(1, false));
         ids.iter().for_each(|first| add(&mut queue, *first, false));
         queue
     }
@@ -270,7 +326,7 @@ mod tests {
 
     fn deliver(queue: &mut Queue, first: u64) {
         queue.begin(&id(first), NOW);
-        queue.delivered(&id(first));
+        queue.delivered(&id(first), HERE);
     }
 
     #[test]
@@ -278,17 +334,17 @@ mod tests {
         let mut queue = queue(None, &[5, 3]);
         add(&mut queue, 9, true);
         for first in [9, 3, 5] {
-            assert_eq!(queue.candidate(NOW), Some(id(first)));
+            assert_eq!(queue.candidate(HERE, NOW), Some(id(first)));
             deliver(&mut queue, first);
         }
-        assert_eq!((queue.candidate(NOW), queue.len()), (None, 0));
+        assert_eq!((queue.candidate(HERE, NOW), queue.len()), (None, 0));
     }
 
     #[test]
     fn what_runs_is_nobodys_turn() {
         let mut queue = queue(None, &[1, 2]);
-        let attempt = queue.begin(&id(1), NOW);
-        assert_eq!(queue.candidate(NOW), Some(id(2)));
+        let attempt = queue.begin(&id(1), NOW).attempt;
+        assert_eq!(queue.candidate(HERE, NOW), Some(id(2)));
         assert_eq!(queue.flight_of(&id(1)).map(|flight| flight.attempt), Some(attempt));
         assert_eq!(queue.in_flight().count(), 1);
     }
@@ -298,12 +354,12 @@ mod tests {
         let mut queue = queue(None, &[1, 2, 3]);
         add(&mut queue, 7, true);
         for first in [7, 1, 2, 3, 7] {
-            assert_eq!(queue.candidate(NOW), Some(id(first)));
+            assert_eq!(queue.candidate(HERE, NOW), Some(id(first)));
             fail(&mut queue, first, PutErrorKind::Retry);
         }
         deliver(&mut queue, 1);
         for first in [7, 2, 3] {
-            assert_eq!(queue.candidate(NOW), Some(id(first)));
+            assert_eq!(queue.candidate(HERE, NOW), Some(id(first)));
             deliver(&mut queue, first);
         }
     }
@@ -313,34 +369,77 @@ mod tests {
         let mut queue = queue(None, &[1, 2, 3, 4]);
         fail(&mut queue, 1, PutErrorKind::Retry);
         deliver(&mut queue, 2);
-        assert_eq!(queue.candidate(NOW), Some(id(1)));
+        assert_eq!(queue.candidate(HERE, NOW), Some(id(1)));
         fail(&mut queue, 1, PutErrorKind::Retry);
         deliver(&mut queue, 3);
-        assert_eq!(queue.candidate(NOW), Some(id(4)));
+        assert_eq!(queue.candidate(HERE, NOW), Some(id(4)));
         deliver(&mut queue, 4);
-        assert_eq!((queue.candidate(NOW), queue.oldest_ms(), queue.starved(i64::MAX)), (Some(id(1)), None, None));
+        assert_eq!((queue.candidate(HERE, NOW), queue.oldest_ms(), queue.starved(i64::MAX)), (Some(id(1)), None, None));
     }
 
     #[test]
     fn an_object_that_cannot_be_read_waits_by_itself() {
         let mut queue = queue(None, &[1, 2]);
         fail(&mut queue, 1, PutErrorKind::Body);
-        assert_eq!(queue.candidate(NOW), Some(id(2)));
+        assert_eq!(queue.candidate(HERE, NOW), Some(id(2)));
         deliver(&mut queue, 2);
-        assert_eq!((queue.candidate(NOW), queue.next_not_before_ms(NOW)), (None, Some(NOW + OWN_WAIT_MS)));
-        assert_eq!(queue.candidate(NOW + OWN_WAIT_MS), Some(id(1)));
+        assert_eq!((queue.candidate(HERE, NOW), queue.next_not_before_ms(NOW)), (None, Some(NOW + OWN_WAIT_MS)));
+        assert_eq!(queue.candidate(HERE, NOW + OWN_WAIT_MS), Some(id(1)));
     }
 
     #[test]
-    fn attempts_may_be_bounded_and_the_last_round_gives_one_more() {
-        let mut queue = queue(Some(2), &[1]);
+    fn attempts_may_be_bounded_then_the_fallbacks_turn_has_come_and_then_the_next_lifes() {
+        let mut queue = queue(Some(2), &[1, 2]);
+        let fallback = Route::new(1, false).next(HERE).expect("a fallback");
+        fail(&mut queue, 1, PutErrorKind::Retry);
+        assert_eq!(queue.candidate(fallback, NOW), None);
+        fail(&mut queue, 1, PutErrorKind::Retry);
+        assert_eq!((queue.candidate(HERE, NOW), queue.candidate(fallback, NOW)), (Some(id(2)), Some(id(1))));
+        assert_eq!((queue.place_of(&id(1)), queue.starved(i64::MAX)), (fallback, Some(id(2))), "nobody is held for it");
+        deliver(&mut queue, 2);
         fail(&mut queue, 1, PutErrorKind::Retry);
         fail(&mut queue, 1, PutErrorKind::Retry);
-        assert_eq!((queue.candidate(NOW), queue.oldest_ms()), (None, None));
+        assert_eq!((queue.candidate(fallback, NOW), queue.oldest_ms(), queue.len()), (None, None, 1));
+    }
+
+    #[test]
+    fn in_the_last_round_everything_gets_one_more_attempt_at_each_place() {
+        let mut queue = queue(Some(1), &[1]);
+        let fallback = Route::new(1, false).next(HERE).expect("a fallback");
+        fail(&mut queue, 1, PutErrorKind::Retry);
+        fail(&mut queue, 1, PutErrorKind::Retry);
         queue.begin_last_round();
-        assert_eq!(queue.candidate(NOW), Some(id(1)));
-        fail(&mut queue, 1, PutErrorKind::Retry);
-        assert_eq!((queue.candidate(NOW), queue.len()), (None, 1), "it waits for the next life");
+        for place in [HERE, fallback] {
+            queue.go_on_to(place);
+            assert_eq!(queue.candidate(place, NOW), Some(id(1)));
+            assert_eq!(queue.begin(&id(1), NOW).place, place);
+            queue.failed(&id(1), PutErrorKind::Retry, NOW, OWN_WAIT_MS);
+            assert_eq!((queue.candidate(place, NOW), queue.len()), (None, 1));
+        }
+    }
+
+    #[test]
+    fn what_was_written_to_a_place_that_nobody_trusts_goes_on_waiting() {
+        let mut queue = queue(None, &[1]);
+        let log = Route::new(0, true).next(HERE).expect("a log");
+        queue.begin_last_round();
+        queue.go_on_to(log);
+        queue.begin(&id(1), NOW);
+        queue.handed_on(&id(1));
+        assert_eq!((queue.candidate(log, NOW), queue.in_flight().count(), queue.len()), (None, 0, 1));
+    }
+
+    #[test]
+    fn what_a_fallback_takes_says_nothing_about_the_destination() {
+        let mut queue = queue(Some(2), &[1, 2]);
+        let fallback = Route::new(1, false).next(HERE).expect("a fallback");
+        for _ in 0..2 {
+            fail(&mut queue, 1, PutErrorKind::Retry);
+        }
+        fail(&mut queue, 2, PutErrorKind::Retry);
+        queue.begin(&id(1), NOW);
+        queue.delivered(&id(1), fallback);
+        assert_eq!((queue.deliveries(), queue.len()), (0, 1));
     }
 
     #[test]
@@ -352,7 +451,7 @@ mod tests {
         }
         queue.begin_last_round();
         for first in [7, 1, 2] {
-            assert_eq!(queue.candidate(NOW), Some(id(first)));
+            assert_eq!(queue.candidate(HERE, NOW), Some(id(first)));
             queue.begin(&id(first), NOW);
         }
     }
@@ -377,7 +476,7 @@ mod tests {
         queue.begin(&id(2), NOW + 10);
         let cut = queue.begin_anew(|flight| flight.began_ms <= NOW);
         assert_eq!(cut.iter().map(|flight| flight.id).collect::<Vec<_>>(), [id(1)]);
-        assert_eq!(queue.candidate(NOW), Some(id(1)));
+        assert_eq!(queue.candidate(HERE, NOW), Some(id(1)));
         queue.begin(&id(1), NOW);
         assert_eq!(queue.begin_anew(|flight| flight.began_ms <= NOW), []);
     }

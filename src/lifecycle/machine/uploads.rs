@@ -1,10 +1,12 @@
 //! What is uploaded when, and what an ended, failed or interrupted upload means.
 
-use super::event::{Action, Waiting};
+use super::breaker::Breaker;
+use super::event::{Action, Arrival, Waiting};
 use super::queue::InFlight;
 use super::{Machine, Phase};
 use crate::deadline::millis;
 use crate::upload::outgoing::OutgoingId;
+use crate::upload::route::Place;
 use crate::upload::store::PutErrorKind;
 
 impl Machine {
@@ -19,32 +21,53 @@ impl Machine {
     }
 
     /// A success counts whichever attempt it belongs to; a failure only if its attempt was not cancelled meanwhile.
-    pub(super) fn attempt_ended(&mut self, id: &OutgoingId, attempt: u64, result: Result<(), PutErrorKind>) {
+    pub(super) fn attempt_ended(
+        &mut self,
+        id: &OutgoingId,
+        place: Place,
+        attempt: u64,
+        result: Result<Arrival, PutErrorKind>,
+    ) {
         let now_ms = self.time_ms();
         let is_current = |flight: &InFlight| flight.attempt == attempt;
         match result {
-            Ok(()) => {
-                let flight = self.queue.delivered(id);
-                if let Some(flight) = flight.filter(is_current).filter(|flight| flight.is_measurable) {
+            Ok(Arrival::Delivered) => {
+                let flight = self.queue.delivered(id, place);
+                let tells_pace = |flight: &InFlight| flight.is_measurable && place == Place::DESTINATION;
+                if let Some(flight) = flight.filter(is_current).filter(tells_pace) {
                     self.pace.upload_took(now_ms.saturating_sub(flight.began_ms));
                 }
                 self.cancel(flight.filter(|flight| !is_current(flight)));
-                self.breaker.succeeded();
+                if let Some(breaker) = self.breakers.get_mut(place.index()) {
+                    breaker.succeeded();
+                }
+            }
+            Ok(Arrival::HandedOn) if self.queue.flight_of(id).as_ref().is_some_and(is_current) => {
+                self.queue.handed_on(id);
             }
             Err(kind) if self.queue.flight_of(id).as_ref().is_some_and(is_current) => {
                 self.counts.failed_attempts += 1;
-                let was_open = self.breaker.is_open();
-                self.breaker.failed(kind, now_ms, &mut self.rng);
-                self.counts.outages += u64::from(!was_open && self.breaker.is_open());
-                self.queue.failed(id, kind, now_ms, self.breaker.longest_wait_ms());
+                self.store_failed(place, kind);
+                self.queue.failed(id, kind, now_ms, self.breaker().longest_wait_ms());
             }
-            Err(_) => {}
+            Ok(Arrival::HandedOn) | Err(_) => {}
+        }
+    }
+
+    /// The log of the function has no schedule.
+    fn store_failed(&mut self, place: Place, kind: PutErrorKind) {
+        let now_ms = self.time_ms();
+        self.stage.has_failed |= self.stage.place == place && kind != PutErrorKind::Body;
+        if let Some(breaker) = self.breakers.get_mut(place.index()) {
+            let was_open = breaker.is_open();
+            breaker.failed(kind, now_ms, &mut self.rng);
+            self.counts.outages += u64::from(!was_open && breaker.is_open());
         }
     }
 
     pub(super) fn open_breaker(&mut self) {
-        self.counts.outages += u64::from(!self.breaker.is_open());
-        self.breaker.budget_was_used_up();
+        self.counts.outages += u64::from(!self.breaker().is_open());
+        self.breaker_mut().budget_was_used_up();
     }
 
     /// The process was frozen since `since_ms`: no connection is trusted any more. What ran is begun anew.
@@ -54,18 +77,19 @@ impl Machine {
             self.counts.interrupted_attempts += 1;
             self.cancel(Some(flight));
             let was_given_time = since_ms.saturating_sub(flight.began_ms) >= self.pace.upload_ms();
-            match (self.breaker.is_open(), was_given_time) {
+            let breaker = self.breakers.get_mut(flight.place.index()).filter(|breaker| breaker.is_open());
+            match (breaker, was_given_time) {
                 // It had the time that uploads take, and no answer: that is one more failure.
-                (true, true) => {
+                (Some(breaker), true) => {
                     self.counts.failed_attempts += 1;
-                    self.breaker.failed(PutErrorKind::Retry, self.clock.time_ms(), &mut self.rng);
+                    breaker.failed(PutErrorKind::Retry, self.clock.time_ms(), &mut self.rng);
                     self.queue.failed(&flight.id, PutErrorKind::Retry, self.clock.time_ms(), 0);
                 }
-                (true, false) => {
-                    self.breaker.probe_was_blind(self.clock.time_ms(), &mut self.rng);
+                (Some(breaker), false) => {
+                    breaker.probe_was_blind(self.clock.time_ms(), &mut self.rng);
                     self.queue.interrupted(&flight.id);
                 }
-                (false, _) => self.queue.interrupted(&flight.id),
+                (None, _) => self.queue.interrupted(&flight.id),
             }
         }
         self.ask(Action::CloseConnections);
@@ -79,13 +103,27 @@ impl Machine {
 
     /// Whether nothing runs, and nothing could be begun now or when a spool of an earlier life was read.
     pub(super) fn is_drained(&self) -> bool {
-        let may_begin = self.may_attempt() && self.queue.candidate(self.time_ms()).is_some();
-        !self.is_sealing && self.adoptions == 0 && self.queue.in_flight().next().is_none() && !may_begin
+        !self.is_sealing && self.adoptions == 0 && self.queue.in_flight().next().is_none() && self.turn().is_none()
     }
 
-    /// Whether the schedule allows an attempt now. The end of the environment does not wait for it.
-    pub(super) fn may_attempt(&self) -> bool {
-        self.is_last_round() || self.time_ms() >= self.breaker.not_before_ms()
+    /// Whether the schedule of a place allows an attempt now. The end of the environment does not wait for it.
+    pub(super) fn may_attempt(&self, place: Place) -> bool {
+        let not_before_ms = self.breakers.get(place.index()).map_or(i64::MIN, Breaker::not_before_ms);
+        self.is_last_round() || self.time_ms() >= not_before_ms
+    }
+
+    /// What may be begun now, whatever runs already: for the destination first.
+    pub(super) fn turn(&self) -> Option<OutgoingId> {
+        let now_ms = self.time_ms();
+        let places = self.places().filter(|place| self.may_attempt(*place));
+        places.filter_map(|place| self.queue.candidate(place, now_ms)).next()
+    }
+
+    /// Where something can be tried now.
+    fn places(&self) -> impl Iterator<Item = Place> + '_ {
+        let only = self.is_last_round().then_some(self.stage.place);
+        let stores = self.policies.route.stores().filter(move |_| only.is_none());
+        only.into_iter().chain(stores)
     }
 
     fn is_last_round(&self) -> bool {
@@ -95,12 +133,13 @@ impl Machine {
     /// What `next` must be held for, since no handler is long enough for it.
     pub(super) fn starved(&self) -> Option<OutgoingId> {
         let now_ms = self.time_ms();
-        if !self.may_attempt() || self.breaker.is_open() && !self.breaker.needs_sight() {
+        let here = Place::DESTINATION;
+        if !self.may_attempt(here) || self.breaker().is_open() && !self.breaker().needs_sight() {
             return None;
         }
         let runs = self.queue.in_flight().next().map(|flight| flight.id);
-        let turn = runs.or_else(|| self.queue.candidate(now_ms));
-        if self.breaker.is_open() || self.handlers_are_too_short() {
+        let turn = runs.or_else(|| self.queue.candidate(here, now_ms));
+        if self.breaker().is_open() || self.handlers_are_too_short() {
             return turn;
         }
         let overdue_ms = now_ms.saturating_sub(millis(self.policies.seal.age).saturating_mul(2));
@@ -112,23 +151,28 @@ impl Machine {
     /// Begins what may be begun now.
     pub(super) fn begin_uploads(&mut self) {
         while let Some(id) = self.next_upload() {
-            let attempt = self.queue.begin(&id, self.time_ms());
+            let InFlight { place, attempt, .. } = self.queue.begin(&id, self.time_ms());
             self.counts.attempts += 1;
-            self.ask(Action::StartUpload { id, attempt });
+            self.ask(Action::StartUpload { id, place, attempt });
         }
     }
 
     fn next_upload(&self) -> Option<OutgoingId> {
-        let now_ms = self.time_ms();
-        let running = self.queue.in_flight().count();
-        let parallel = if self.is_last_round() { self.policies.drain.shutdown_uploads() } else { 1 };
-        if running >= parallel || self.phase == Phase::Ended || !self.may_attempt() {
+        let parallel = if self.is_last_round() { self.last_round_uploads() } else { 1 };
+        if self.queue.in_flight().count() >= parallel || self.phase == Phase::Ended {
+            return None;
+        }
+        let has_next = self.policies.route.next(self.stage.place).is_some();
+        if self.is_last_round() && has_next && self.place_is_given_up() {
             return None;
         }
         match self.phase {
-            Phase::FinishingOne(id, _) => self.queue.turn_of(&id, now_ms),
-            Phase::Free => self.queue.candidate(now_ms).filter(|id| self.may_begin_in_shadow(id)),
-            _ => self.queue.candidate(now_ms),
+            Phase::FinishingOne(id, _) => {
+                let id = self.queue.turn_of(&id, self.time_ms())?;
+                self.may_attempt(self.queue.place_of(&id)).then_some(id)
+            }
+            Phase::Free => self.turn().filter(|id| self.may_begin_in_shadow(id)),
+            _ => self.turn(),
         }
     }
 
@@ -136,7 +180,7 @@ impl Machine {
     /// at once, anything else only if handlers are long enough for it. One that has run for so long already is.
     fn may_begin_in_shadow(&self, id: &OutgoingId) -> bool {
         let is_urgent = self.queue.urgent() == Some(*id);
-        self.breaker.is_open() || is_urgent || self.time_ms() >= self.shadow_from_ms()
+        self.breaker().is_open() || is_urgent || self.time_ms() >= self.shadow_from_ms()
     }
 
     pub(super) fn handlers_are_too_short(&self) -> bool {
@@ -153,10 +197,13 @@ impl Machine {
     pub(super) fn upload_alarm_ms(&self) -> Option<i64> {
         let now_ms = self.time_ms();
         let own_ms = self.queue.next_not_before_ms(now_ms);
-        if self.queue.candidate(now_ms).is_none() || self.queue.in_flight().next().is_some() {
+        if self.queue.in_flight().next().is_some() {
             return own_ms;
         }
+        let waits = |place: &Place| self.queue.candidate(*place, now_ms).is_some();
+        let breakers = self.places().filter(waits).filter_map(|place| self.breakers.get(place.index()));
+        let Some(soonest_ms) = breakers.map(Breaker::not_before_ms).min() else { return own_ms };
         let shadow_ms = if self.phase == Phase::Free { self.shadow_from_ms() } else { i64::MIN };
-        Some(self.breaker.not_before_ms().max(shadow_ms))
+        Some(soonest_ms.max(shadow_ms))
     }
 }

@@ -17,6 +17,7 @@ mod connector;
 pub mod credentials;
 mod early_answer;
 pub mod file;
+pub mod log;
 pub mod meaning;
 pub mod s3;
 mod tls;
@@ -93,6 +94,8 @@ pub enum PutOutcome {
     Stored,
     /// An object of this key was there. The key contains the digest of the bytes: it is the same object.
     AlreadyThere,
+    /// It was handed on, and nobody says whether it arrived.
+    Unconfirmed,
 }
 
 /// How an attempt ended badly. Its `Display` is one line.

@@ -64,12 +64,28 @@ impl<D: Disk> World<D> {
     pub(super) fn exits(&mut self) {
         let Some(process) = self.process.take() else { return };
         self.tell(|| "exits".into());
+        self.check_fallback(&process);
         self.gone(&process);
         if self.is_last {
             self.is_over = true;
             if let Err(finding) = everything_arrived(&self.store, self.disk.acknowledged().iter()) {
                 self.find(finding);
             }
+        }
+    }
+
+    /// At the end a fallback that works takes what the destination does not, as far as there is time.
+    fn check_fallback(&mut self, process: &Process) {
+        let (Some(told_ms), Some(gone_by_ms)) = (process.told_of_end_ms, process.gone_by_ms) else { return };
+        let has_one = self.profile.policies.route.stores().count() == 2;
+        let had_time = gone_by_ms - told_ms >= SHUTDOWN_MS - 100 && process.waited_at_end <= 1;
+        let worked = self.moods[1] == Mood::Up && self.troubled_ms < told_ms;
+        if !has_one || !had_time || !worked || self.moods[0] == Mood::Up {
+            return;
+        }
+        self.tally.count("ends with a fallback", 1);
+        if process.adopting == 0 && process.machine.waiting() > 0 {
+            self.find(format!("the fallback works, and {} objects wait at the end", process.machine.waiting()));
         }
     }
 
@@ -120,7 +136,7 @@ impl<D: Disk> World<D> {
         let age_ms = i64::try_from(self.profile.policies.seal.age.as_millis()).unwrap();
         let has_calmed = self.calm_since.is_some_and(|(since, _)| self.invocations >= since + 5);
         let is_young = process.machine.oldest_age_ms().is_none_or(|oldest_ms| oldest_ms <= 2 * age_ms + 240_000);
-        has_calmed && process.machine.waiting() == 0 && is_young
+        has_calmed && process.machine.waiting() == 0 && process.adopting == 0 && is_young
     }
 
     /// With a store that works everything leaves, whatever the rhythm of the function.

@@ -20,10 +20,10 @@ impl<D: Disk> World<D> {
     pub(super) fn undefer(&mut self, (frozen_ms, deferred): (i64, Vec<Step>)) {
         for step in deferred {
             match step {
-                Step::Answers { process, attempt, id, .. } if frozen_ms >= CONNECTION_SURVIVES_MS => {
+                Step::Answers { process, attempt, id, place, .. } if frozen_ms >= CONNECTION_SURVIVES_MS => {
                     self.tally.count("connections died", 1);
                     let result = Err(PutErrorKind::Retry);
-                    self.at(REQUEST_TIMEOUT_MS, Step::Answers { process, attempt, id, result });
+                    self.at(REQUEST_TIMEOUT_MS, Step::Answers { process, attempt, id, place, result });
                 }
                 Step::Answers { .. } => {
                     self.tally.count("answers after a freeze", 1);
@@ -39,6 +39,7 @@ impl<D: Disk> World<D> {
             self.tell(|| format!("the clock is set by {by_ms}"));
             self.tally.count(if by_ms < 0 { "clock set back" } else { "clock set forward" }, 1);
             self.wall_offset_ms += by_ms;
+            self.troubled_ms = self.now_ms;
         }
     }
 

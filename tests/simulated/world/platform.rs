@@ -13,14 +13,14 @@ impl<D: Disk> World<D> {
         }
         if self.calm_since.is_none() && self.invocations >= u64::from(self.profile.invocations) {
             self.calm_since = Some((self.invocations, self.now_ms));
-            self.mood = Mood::Up;
+            self.moods = [Mood::Up; 3];
             self.tell(|| "the world calms down".into());
         }
         if self.calm_since.is_some() && self.is_drained() {
             self.is_last = true;
         }
         self.check_liveness();
-        let shuts_down = self.is_last || self.chance(self.profile.shutdowns);
+        let shuts_down = self.is_last || self.needs_another_life() || self.chance(self.profile.shutdowns);
         if self.process.is_some() && shuts_down {
             self.thaw();
             self.shut_down();
@@ -30,6 +30,12 @@ impl<D: Disk> World<D> {
         } else {
             self.invoke();
         }
+    }
+
+    /// What has used up its attempts waits for the next life, also when all stores work again.
+    fn needs_another_life(&self) -> bool {
+        let is_bounded = self.profile.policies.retry.is_exhausted(u32::MAX);
+        is_bounded && self.calm_since.is_some() && self.invocations.is_multiple_of(10)
     }
 
     pub(super) fn invoke(&mut self) {
@@ -188,6 +194,9 @@ impl<D: Disk> World<D> {
             self.shutdown_waits = false;
             if let Some(process) = &mut self.process {
                 process.told_of_end_ms = Some(self.now_ms);
+                // What an adoption finds in the last second is more than can be counted on.
+                let waits = process.machine.waiting();
+                process.waited_at_end = if process.adopting == 0 { waits } else { usize::MAX };
             }
             self.answer_next(Event::Shutdown { deadline: Deadline::at(self.wall_ms() + gone_by_ms - self.now_ms) });
         }

@@ -25,6 +25,8 @@ impl<D: Disk> World<D> {
             inbox: VecDeque::new(),
             gone_by_ms: None,
             told_of_end_ms: None,
+            waited_at_end: 0,
+            adopting: orphans.len(),
             probes_given_time: 0,
             was_down: false,
         });
@@ -116,7 +118,7 @@ impl<D: Disk> World<D> {
         match action {
             Action::Seal(reason) => self.seal(reason),
             Action::WriteEnd => self.disk.end(self.wall_ms()),
-            Action::StartUpload { id, attempt } => self.start_upload(id, attempt),
+            Action::StartUpload { id, place, attempt } => self.start_upload(id, place, attempt),
             Action::CancelUpload { id, attempt } => self.cancel_upload(id, attempt),
             Action::Decided(_, plan) => self.decided(plan),
             Action::CallNext => self.calls_next(),
@@ -144,7 +146,7 @@ impl<D: Disk> World<D> {
         }
     }
 
-    pub(super) fn start_upload(&mut self, id: OutgoingId, attempt: u64) {
+    pub(super) fn start_upload(&mut self, id: OutgoingId, place: Place, attempt: u64) {
         let Some(process) = &mut self.process else { return };
         let Some(name) = self.disk.key(&id) else { return process.inbox.push_back(Event::Removed(id)) };
         if process.running.values().any(|running| *running == id) {
@@ -158,7 +160,12 @@ impl<D: Disk> World<D> {
             self.find(format!("{running} uploads at a time"));
         }
         self.disk.attempt_begun(&id);
-        let fate = self.store.fate(self.mood, &mut self.rng);
+        let route = self.profile.policies.route;
+        if route.is_log(place) {
+            return self.print(number, &name, id, place, attempt);
+        }
+        self.tally.count("uploads to a fallback", u64::from(place != Place::DESTINATION));
+        let fate = self.store.fate(self.moods[place.index()], &mut self.rng);
         if let Some(in_ms) = fate.stored_after_ms {
             self.at(in_ms, Step::Stores(name));
         }
@@ -166,7 +173,22 @@ impl<D: Disk> World<D> {
             Some(in_ms) if in_ms < REQUEST_TIMEOUT_MS => (in_ms, fate.result),
             _ => (REQUEST_TIMEOUT_MS, Err(PutErrorKind::Retry)),
         };
-        self.at(in_ms, Step::Answers { process: number, attempt, id, result });
+        let result = result.map(|()| Arrival::Delivered);
+        self.at(in_ms, Step::Answers { process: number, attempt, id, place, result });
+    }
+
+    /// The log of the function takes everything at once; whether it keeps it only the operator knows.
+    fn print(&mut self, process: u64, name: &str, id: OutgoingId, place: Place, attempt: u64) {
+        self.tally.count("written to the log", 1);
+        if self.process.as_ref().is_some_and(|process| process.gone_by_ms.is_none()) {
+            self.find(format!("{name} was written to the log before the end"));
+        }
+        let arrival = if self.profile.trusts_log { Arrival::Delivered } else { Arrival::HandedOn };
+        if self.profile.trusts_log {
+            self.store.put(name);
+        }
+        let in_ms = self.rng.i64(0..3);
+        self.at(in_ms, Step::Answers { process, attempt, id, place, result: Ok(arrival) });
     }
 
     pub(super) fn cancel_upload(&mut self, id: OutgoingId, attempt: u64) {
@@ -179,22 +201,31 @@ impl<D: Disk> World<D> {
         }
     }
 
-    pub(super) fn answers(&mut self, attempt: u64, id: OutgoingId, result: Result<(), PutErrorKind>) {
+    pub(super) fn answers(
+        &mut self,
+        attempt: u64,
+        id: OutgoingId,
+        place: Place,
+        result: Result<Arrival, PutErrorKind>,
+    ) {
         let Some(process) = &mut self.process else { return };
         let was_running = process.running.remove(&attempt).is_some();
         // One that was cancelled may have ended in the same moment.
-        if !was_running && (result.is_err() || self.rng.u8(..) > 25) {
+        if !was_running && (result != Ok(Arrival::Delivered) || self.rng.u8(..) > 25) {
             return;
         }
         match result {
-            Ok(()) => self.disk.delivered(&id),
-            Err(_) => self.disk.attempt_ended(&id),
+            Ok(Arrival::Delivered) => self.disk.delivered(&id),
+            Ok(Arrival::HandedOn) | Err(_) => self.disk.attempt_ended(&id),
         }
         self.collect();
-        self.feed(Event::AttemptEnded { id, attempt, result });
+        self.feed(Event::AttemptEnded { id, place, attempt, result });
     }
 
     pub(super) fn adopted(&mut self, spool: SpoolId) {
+        if let Some(process) = &mut self.process {
+            process.adopting -= 1;
+        }
         self.disk.adopt(spool);
         self.collect();
         self.feed(Event::AdoptionEnds);
