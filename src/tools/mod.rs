@@ -1,11 +1,12 @@
-//! What the program does when a person starts it: `logspool spool ls|cat|check DIR`.
+//! What the program does when a person starts it: `logspool spool ls|cat|check DIR`, `logspool recover DIR`.
 //!
 //! The platform starts an extension without an argument, so any argument at all means a person. Tools write to stdout what
-//! was asked for and to stderr what went wrong; they change nothing on disk.
+//! was asked for and to stderr what went wrong; those of `spool` change nothing on disk.
 
 mod cat;
 mod check;
 mod ls;
+mod recover;
 mod table;
 
 use std::ffi::OsString;
@@ -19,12 +20,16 @@ const USAGE: &str = "\
 usage: logspool spool ls DIR               what is in a spool directory
        logspool spool cat DIR [SEGMENT]    its lines, in order; of one segment only
        logspool spool check DIR            whether all of it can be believed
+       logspool recover DIR [FILE...]      objects that went to the fallback `stdout:`, from the logs in FILEs or stdin
 
 DIR is a spool directory, or one that holds some (LOGSPOOL_DIR). Nothing is written or locked; a living spool may be
 looked at. Losses that are declared are shown by `ls` and are no finding of `check`. The first part of a record whose rest
 has not come is shown by `ls`, and by `cat` as the line that the next life will ship.
 
-exit: 0 done, nothing found; 1 `check` found something, or `cat` met damage; 2 it could not look
+`recover` takes whatever holds the lines that begin with `logspool-part`: exports of CloudWatch Logs, the output of `aws logs`,
+pasted text, more than once and in any order. The objects lie below DIR under their keys then, as they would in a bucket.
+
+exit: 0 done, nothing found; 1 `check` found something, `cat` met damage, `recover` misses parts; 2 it could not look
 
 Without an argument logspool is an AWS Lambda extension: the platform starts it.
 ";
@@ -71,6 +76,10 @@ enum Failure {
     Look(#[from] InspectError),
     #[error("could not write: {0}")]
     Output(#[from] io::Error),
+    #[error("{0}: {1}")]
+    Read(String, io::Error),
+    #[error("{0}")]
+    Recover(String),
 }
 
 /// What a person asks for.
@@ -79,6 +88,7 @@ enum Command {
     Ls(PathBuf),
     Cat(PathBuf, Option<SegmentId>),
     Check(PathBuf),
+    Recover(PathBuf, Vec<PathBuf>),
     Help,
 }
 
@@ -92,6 +102,10 @@ impl Command {
             ["spool", "cat", _] => Some(Self::Cat(dir(), None)),
             ["spool", "cat", _, segment] => Some(Self::Cat(dir(), Some(SegmentId(segment.parse().ok()?)))),
             ["spool", "check", _] => Some(Self::Check(dir())),
+            ["recover", _, ..] => {
+                let files = arguments[2..].iter().map(PathBuf::from).collect();
+                Some(Self::Recover(PathBuf::from(&arguments[1]), files))
+            }
             _ => None,
         }
     }
@@ -102,6 +116,7 @@ fn run_with(arguments: &[OsString], out: &mut dyn Write, err: &mut dyn Write) ->
         Some(Command::Ls(dir)) => ls::run(&spool::inspect(&dir)?, out),
         Some(Command::Cat(dir, segment)) => cat::run(&spool::inspect(&dir)?, segment, out, err),
         Some(Command::Check(dir)) => check::run(&dir, out),
+        Some(Command::Recover(dir, files)) => recover::run(&dir, &files, &mut io::stdin().lock(), out, err),
         Some(Command::Help) => {
             out.write_all(USAGE.as_bytes())?;
             Ok(Outcome::Clean)
@@ -128,7 +143,11 @@ mod tests {
         assert_eq!(parse("spool cat /tmp/x 7"), Some(Command::Cat("/tmp/x".into(), Some(SegmentId(7)))));
         assert_eq!(parse("spool check /tmp/x"), Some(Command::Check("/tmp/x".into())));
         assert_eq!(parse("--help"), Some(Command::Help));
-        for wrong in ["spool", "spool ls", "spool ls a b", "spool cat a seven", "spool rm a", "ls a", "--version"] {
+        assert_eq!(parse("recover out"), Some(Command::Recover("out".into(), vec![])));
+        assert_eq!(parse("recover out a b"), Some(Command::Recover("out".into(), vec!["a".into(), "b".into()])));
+        for wrong in
+            ["recover", "spool", "spool ls", "spool ls a b", "spool cat a seven", "spool rm a", "ls a", "--version"]
+        {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }

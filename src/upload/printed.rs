@@ -97,11 +97,47 @@ impl std::fmt::Display for Damaged {
     }
 }
 
-/// Everything in a text that begins like a part.
-pub fn parts(text: &str) -> impl Iterator<Item = Result<Part, Damaged>> + '_ {
-    let starts = memchr::memmem::find_iter(text.as_bytes(), MARK);
-    starts.map(|start| part(&text[start + MARK.len()..]))
+/// Finds parts in a text of any length, of which a piece at a time is in memory. Lines mean nothing to it: an export may have
+/// all of them in one.
+#[derive(Debug, Default)]
+pub struct Finder {
+    window: Vec<u8>,
 }
+
+impl Finder {
+    /// Takes the next piece of the text, and hands on what has been found in it.
+    pub fn take(&mut self, piece: &[u8], mut found: impl FnMut(Result<Part, Damaged>)) {
+        self.window.extend_from_slice(piece);
+        let is_whole = |start: usize, length: usize| start + LINE_BYTES_MAX <= length;
+        self.find(&mut found, is_whole);
+    }
+
+    /// The text has ended.
+    pub fn end(mut self, mut found: impl FnMut(Result<Part, Damaged>)) {
+        self.find(&mut found, |_, _| true);
+    }
+
+    /// Reads every part that is there whole, and keeps what could be the beginning of one.
+    fn find(&mut self, found: &mut impl FnMut(Result<Part, Damaged>), is_whole: impl Fn(usize, usize) -> bool) {
+        let length = self.window.len();
+        let mut keep_from = length.saturating_sub(MARK.len() - 1);
+        let mut starts = memchr::memmem::find_iter(&self.window, MARK).peekable();
+        while let Some(start) = starts.next() {
+            if !is_whole(start, length) {
+                keep_from = start;
+                break;
+            }
+            // One that was cut ends where the next begins.
+            let end = starts.peek().copied().unwrap_or(length).min(start + LINE_BYTES_MAX);
+            found(part(&String::from_utf8_lossy(&self.window[start + MARK.len()..end])));
+            keep_from = keep_from.max(start + MARK.len()).min(length);
+        }
+        self.window.drain(..keep_from);
+    }
+}
+
+/// The longest line, with an escape for each slash in its key.
+const LINE_BYTES_MAX: usize = PART_BYTES / 3 * 4 + 2 * HEAD_BYTES_MAX;
 
 /// Reads what stands behind [`MARK`].
 fn part(text: &str) -> Result<Part, Damaged> {
@@ -150,7 +186,34 @@ mod tests {
     }
 
     fn read(text: &str) -> Vec<Result<Part, Damaged>> {
-        parts(text).collect()
+        read_in_pieces(text, text.len().max(1))
+    }
+
+    fn read_in_pieces(text: &str, length: usize) -> Vec<Result<Part, Damaged>> {
+        let (mut finder, mut found) = (Finder::default(), Vec::new());
+        for piece in text.as_bytes().chunks(length) {
+            finder.take(piece, |part| found.push(part));
+            assert!(finder.window.len() <= LINE_BYTES_MAX + length, "what cannot be a part is not kept");
+        }
+        finder.end(|part| found.push(part));
+        found
+    }
+
+    #[test]
+    fn parts_are_found_however_the_text_comes_in() {
+        let heads = [head(10), head(PART_BYTES as u64 + 1)];
+        let objects: Vec<String> = heads
+            .iter()
+            .map(|head| lines(head, &content(usize::try_from(head.bytes).expect("small"))).concat())
+            .collect();
+        let text =
+            format!("x\u{fc}{}logspool-part v1{}logspool-part v1 {}", objects[0], "y".repeat(100_000), objects[1]);
+        let whole = read(&text);
+        assert_eq!(whole.iter().filter(|part| part.is_ok()).count(), 3);
+        assert_eq!(whole.iter().filter(|part| part.is_err()).count(), 1, "a mark without a part");
+        for length in [1, 7, 1_000, 32_768, 100_000] {
+            assert_eq!(read_in_pieces(&text, length), whole, "pieces of {length}");
+        }
     }
 
     fn content(length: usize) -> Vec<u8> {

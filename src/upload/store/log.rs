@@ -127,7 +127,7 @@ impl ObjectStore for LogStore {
 mod tests {
     use super::super::test_body::TestBody;
     use super::*;
-    use crate::upload::printed::parts;
+    use crate::upload::printed::{Finder, Part};
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -148,6 +148,14 @@ mod tests {
         }
     }
 
+    fn parts(text: &str) -> Vec<Part> {
+        let mut parts = Vec::new();
+        let mut finder = Finder::default();
+        finder.take(text.as_bytes(), |part| parts.push(part.expect("whole")));
+        finder.end(|part| parts.push(part.expect("whole")));
+        parts
+    }
+
     fn store() -> (LogStore, Lines) {
         let lines = Lines::default();
         (LogStore::new(Box::new(lines.clone())), lines)
@@ -161,7 +169,7 @@ mod tests {
             let body = TestBody::new(bytes.clone());
             assert_eq!(store.put(&body.object("a/b")).await, Ok(PutOutcome::Unconfirmed));
             let text = lines.text();
-            let parts: Vec<_> = parts(&text).map(|part| part.expect("whole")).collect();
+            let parts = parts(&text);
             assert_eq!(parts.len(), text.lines().count());
             assert_eq!(parts.iter().map(|part| &part.bytes[..]).collect::<Vec<_>>().concat(), bytes);
             assert!(parts.iter().all(|part| part.head.crc64_nvme == spool::object_digest(&bytes)));
