@@ -264,7 +264,7 @@ mod tests {
         (1..=3).for_each(|n| drop(life(root.path(), n)));
         let spool = Arc::new(Mutex::new(life(root.path(), 9)));
         let (events, told) = mpsc::unbounded_channel();
-        let store = Arc::new(FileStore::new(root.path().join("objects")));
+        let store = Arc::new(FileStore::new(root.path().join("objects"), Duration::from_secs(60)));
         let uploader = Uploader::new(
             store as Arc<dyn crate::upload::store::ObjectStore>,
             Outbox::new(spool, keys(), "1".into()),

@@ -53,20 +53,8 @@ fn delivered(world: &World) -> Vec<DeliveredObject> {
     objects.into_iter().map(|object| DeliveredObject { name: object.key, bytes: object.bytes }).collect()
 }
 
-/// Everything below a directory.
 fn files(root: &Path) -> Vec<DeliveredObject> {
-    let (mut found, mut folders) = (Vec::new(), vec![root.to_owned()]);
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                found.push(DeliveredObject { name: path.display().to_string(), bytes: std::fs::read(&path).unwrap() });
-            }
-        }
-    }
-    found
+    oracle::delivered_under(root).unwrap()
 }
 
 /// What a reader makes of several places: the same name is the same object, and counts once.

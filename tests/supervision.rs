@@ -183,7 +183,7 @@ impl Life {
         let own = spool.id();
         let spool = Arc::new(Mutex::new(spool));
         let store = Arc::new(Store {
-            files: FileStore::new(root.path().join("objects")),
+            files: FileStore::new(root.path().join("objects"), std::time::Duration::from_secs(60)),
             hangs: AtomicBool::new(false),
             begun: watch::Sender::new(0),
             panics: AtomicU32::new(0),

@@ -12,6 +12,7 @@ use logspool::lifecycle::machine::Event;
 use logspool::upload::object_key::ObjectKeys;
 use logspool::upload::outbox::Outbox;
 use logspool::upload::outgoing::{LINE_FORMAT_JSON, labeler};
+use logspool::upload::route::Place;
 use logspool::upload::store::file::FileStore;
 use logspool::upload::uploader::Uploader;
 use spool::{
@@ -51,10 +52,10 @@ impl World {
             limits: SpoolLimits { keep_free_bytes: 0, bytes_max: Some(u64::MAX), ..SpoolLimits::default() },
         };
         let spool = Arc::new(Mutex::new(Spool::create(config, identity(1), now_ms()).unwrap()));
-        let store = Arc::new(FileStore::new(root.path().join("objects")));
+        let store = Arc::new(FileStore::new(root.path().join("objects"), std::time::Duration::from_secs(60)));
         let outbox = Outbox::new(Arc::clone(&spool), keys, "1".to_owned());
         let (events, told) = mpsc::unbounded_channel();
-        let uploader = Uploader::new(store as Arc<dyn ObjectStore>, outbox, events);
+        let uploader = Uploader::new(store as Arc<dyn logspool::upload::store::ObjectStore>, outbox, events);
         Self { root, spool, uploader, told, attempts: 0, failed_attempts: 0, label }
     }
 
@@ -108,7 +109,7 @@ impl World {
         while let Some(next) = self.uploader.waiting().first() {
             self.attempts += 1;
             assert!(self.attempts < 1_000, "something is tried for ever");
-            self.uploader.start(next.id, self.attempts);
+            self.uploader.start(next.id, Place::DESTINATION, self.attempts);
             self.failed_attempts += u32::from(!self.succeeded().await);
         }
     }
@@ -229,7 +230,7 @@ async fn an_upload_that_ends_when_an_adopter_has_found_something_else_says_nothi
     world.fill();
     let begun = world.uploader.waiting()[10].id;
     world.attempts += 1;
-    world.uploader.start(begun, world.attempts);
+    world.uploader.start(begun, Place::DESTINATION, world.attempts);
     world.damage_headers(&[10, 11]);
     world.adopt(world.roll());
     let told = std::iter::from_fn(|| world.told.try_recv().ok()).count();

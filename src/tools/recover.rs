@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -19,6 +20,8 @@ use crate::upload::store::{CHUNK_BYTES_MAX, Chunks, Object, ObjectBody, ObjectSt
 /// some hundred environments have written if their lines come in no order at all.
 const PENDING_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const PIECE_BYTES: usize = 256 * 1024;
+/// A person waits, and can see that.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) fn run(
     dir: &Path,
@@ -58,7 +61,7 @@ impl Recovery {
             .build()
             .map_err(|error| Failure::Recover(format!("no async runtime is to be had: {error}")))?;
         Ok(Self {
-            store: FileStore::new(dir),
+            store: FileStore::new(dir, TIME_LIMIT),
             dir: dir.to_owned(),
             runtime,
             pending: BTreeMap::new(),

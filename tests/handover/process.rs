@@ -98,7 +98,7 @@ impl Process {
 /// Everything that all lives have left, by name of the object: adopted, and put where it would go.
 pub fn deliver(root: &Path, number: i64) -> VecDeque<(String, Vec<u8>)> {
     let store_root = tempfile::tempdir().unwrap();
-    let store = FileStore::new(store_root.path());
+    let store = FileStore::new(store_root.path(), std::time::Duration::from_secs(60));
     let spool = make_spool(root, number, Codec::None);
     let orphans = find_orphans(root, spool.id()).unwrap().orphans;
     let mut outbox = Outbox::new(Arc::new(Mutex::new(spool)), keys(), "1".into());

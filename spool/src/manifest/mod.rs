@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +28,7 @@ use std::time::Duration;
 pub(crate) use row::{Row, RowState, SealedRow};
 
 use crate::id::SegmentId;
+use crate::storage::disk::DIRECTORY_MODE;
 
 /// Transitions that may wait for the thread; three belong to a segment. More means that the disk hangs.
 const QUEUE_MAX: usize = 1_024;
@@ -232,8 +233,8 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 }
 
 fn write(path: &Path, changes: &Receiver<Change>, backlog: u64, progress: &Progress) -> sled::Result<()> {
-    // Never makes the directory of the spool.
-    match fs::create_dir(path) {
+    // Never makes the directory of the spool. The files in it are sled's, and readable for all who get there: nobody does.
+    match fs::DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
         _ => {}
     }

@@ -26,7 +26,7 @@ use crate::manifest;
 use crate::segment::file::{DiskFile, SegmentFile};
 
 /// Directories are the owner's alone: other programs of the sandbox have no business in them.
-const DIRECTORY_MODE: u32 = 0o700;
+pub(crate) const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 const NEW_PREFIX: &str = ".new-";
 /// The directory of spools of which only declared losses are left.

@@ -7,29 +7,59 @@
 //!   links it is given by a rename, which puts the same bytes in the place of the same bytes.
 //! * **Durable**: file and directories are synced before a put says [`PutOutcome::Stored`]: the segment is removed after it.
 //! * A name holds no metadata: content type, digest and user metadata of the object are not kept.
-//! * This is the one place of the program that blocks, and it does so on tokio's blocking pool. A put whose future is dropped
-//!   goes on there to its end; since it is idempotent, nobody needs to know. There is no time limit: a network file
-//!   system may hang, and whoever waits must bound the waiting.
+//! * It blocks, on tokio's blocking pool. A put whose future is dropped, or that has used up its time, goes on there to its end;
+//!   since it is idempotent, nobody needs to know. Of a file system that hangs no more than [`HANGING_MAX`] threads wait.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use super::body::SizedChunks;
 use super::{Object, ObjectStore, PutError, PutErrorKind, PutFuture, PutOutcome};
+
+/// Threads that may wait for a file system: as many as uploads may run at a time. A thread that hangs cannot be ended.
+pub const HANGING_MAX: usize = 4;
 
 /// A directory of objects.
 #[derive(Clone, Debug)]
 pub struct FileStore {
     root: PathBuf,
+    time_limit: Duration,
+    free: Arc<Semaphore>,
 }
 
 impl FileStore {
-    /// Objects below `root`, which is created when the first object needs it.
+    /// Objects below `root`, which is created when the first object needs it. An attempt may take as long as `time_limit`.
     #[must_use]
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+    pub fn new(root: impl Into<PathBuf>, time_limit: Duration) -> Self {
+        Self { root: root.into(), time_limit, free: Arc::new(Semaphore::new(HANGING_MAX)) }
+    }
+
+    /// Does something that blocks, and waits for it as long as that may take.
+    async fn on_thread<F>(&self, work: F) -> Result<PutOutcome, PutError>
+    where
+        F: FnOnce() -> Result<PutOutcome, PutError> + Send + 'static,
+    {
+        let limit = self.time_limit;
+        let in_time = async {
+            let thread = Arc::clone(&self.free).acquire_owned().await.map_err(|error| error.to_string())?;
+            let work = move || {
+                let result = work();
+                drop(thread);
+                result
+            };
+            tokio::task::spawn_blocking(work).await.map_err(|stopped| format!("writing stopped: {stopped}"))
+        };
+        match tokio::time::timeout(limit, in_time).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(why)) => Err(PutError::new(PutErrorKind::Retry, why)),
+            Err(_elapsed) => Err(PutError::new(PutErrorKind::Retry, format!("not written within {limit:?}"))),
+        }
     }
 }
 
@@ -38,9 +68,7 @@ impl ObjectStore for FileStore {
         Box::pin(async move {
             let target = path_below(&self.root, object.key)?;
             let chunks = SizedChunks::new(object.body.chunks(), object.bytes);
-            tokio::task::spawn_blocking(move || store(&target, chunks)).await.unwrap_or_else(|stopped| {
-                Err(PutError::new(PutErrorKind::Retry, format!("writing stopped: {stopped}")))
-            })
+            self.on_thread(move || store(&target, chunks)).await
         })
     }
 
@@ -185,6 +213,8 @@ mod tests {
     use super::super::{Chunks, ObjectBody};
     use super::*;
 
+    /// Never reached.
+    const LIMIT: Duration = Duration::from_secs(60);
     const KEY: &str = "logs/function=f/dt=2025-11-23/hour=04/a.ndjson";
 
     /// Every file below `root` with its bytes, by its path from there.
@@ -212,7 +242,7 @@ mod tests {
     #[tokio::test]
     async fn an_object_lies_under_its_key_and_nothing_else_is_left() {
         let root = root();
-        let store = FileStore::new(root.path().join("not/yet/there"));
+        let store = FileStore::new(root.path().join("not/yet/there"), LIMIT);
         let bytes = "line\n".repeat(100_000);
         let body = TestBody::new(bytes.clone());
 
@@ -221,6 +251,27 @@ mod tests {
         assert_eq!(outcome, Ok(PutOutcome::Stored));
         let expected = BTreeMap::from([(format!("not/yet/there/{KEY}"), bytes.into_bytes())]);
         assert_eq!(files(root.path()), expected);
+    }
+
+    #[tokio::test]
+    async fn a_file_system_that_hangs_costs_time_and_a_few_threads() {
+        let root = root();
+        let store = FileStore::new(root.path(), Duration::from_millis(20));
+        let (release, hung) = (Arc::new(std::sync::Barrier::new(HANGING_MAX + 1)), Arc::new(Mutex::new(0)));
+        for _ in 0..3 * HANGING_MAX {
+            let (release, hung) = (Arc::clone(&release), Arc::clone(&hung));
+            let hangs = move || {
+                *hung.lock().expect("no panic") += 1;
+                release.wait();
+                Ok(PutOutcome::Stored)
+            };
+            let error = store.on_thread(hangs).await.expect_err("it hangs");
+            assert_eq!((error.kind, error.message.as_str()), (PutErrorKind::Retry, "not written within 20ms"));
+        }
+        assert_eq!(*hung.lock().expect("no panic"), HANGING_MAX);
+        release.wait();
+        let store = FileStore { time_limit: LIMIT, ..store };
+        assert_eq!(store.put(&TestBody::new("abc").object(KEY)).await, Ok(PutOutcome::Stored), "it works again");
     }
 
     #[tokio::test]
@@ -244,7 +295,7 @@ mod tests {
         let plain = TestBody::new("");
         let object = Object { bytes: 9, body: &body, ..plain.object(KEY) };
 
-        let outcome = FileStore::new(root.path()).put(&object).await;
+        let outcome = FileStore::new(root.path(), LIMIT).put(&object).await;
 
         assert_eq!(outcome, Ok(PutOutcome::Stored));
         let seen = body.seen.lock().expect("no panic");
@@ -258,7 +309,7 @@ mod tests {
     #[tokio::test]
     async fn an_object_that_is_there_is_neither_written_nor_read_again() {
         let root = root();
-        let store = FileStore::new(root.path());
+        let store = FileStore::new(root.path(), LIMIT);
         let body = TestBody::new("one\n");
         assert_eq!(store.put(&body.object(KEY)).await, Ok(PutOutcome::Stored));
 
@@ -272,7 +323,7 @@ mod tests {
     #[tokio::test]
     async fn many_puts_of_one_object_at_once_store_it_once() {
         let root = root();
-        let store = FileStore::new(root.path());
+        let store = FileStore::new(root.path(), LIMIT);
         let body = TestBody::new("line\n".repeat(50_000));
         let object = body.object(KEY);
 
@@ -308,7 +359,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_breaks_or_has_another_length_leaves_nothing() {
         let root = root();
-        let store = FileStore::new(root.path());
+        let store = FileStore::new(root.path(), LIMIT);
         let breaking = TestBody::breaking_at(vec![b'x'; 200_000], 2);
         let whole = TestBody::new("abc");
         let promised = |bytes| Object { bytes, ..whole.object(KEY) };
@@ -327,7 +378,7 @@ mod tests {
     #[tokio::test]
     async fn a_key_never_leaves_the_directory() {
         let root = root();
-        let store = FileStore::new(root.path().join("below"));
+        let store = FileStore::new(root.path().join("below"), LIMIT);
         let body = TestBody::new("abc");
         for key in ["", "/etc/x", "../x", "a/../../x", "a//b", "a/./b", "a/", "a\0b"] {
             let error = store.put(&body.object(key)).await.expect_err(key);
@@ -342,7 +393,7 @@ mod tests {
         fs::write(root.path().join("logs"), "a file").expect("the file is written");
         let body = TestBody::new("abc");
 
-        let error = FileStore::new(root.path()).put(&body.object(KEY)).await.expect_err("there is no directory");
+        let error = FileStore::new(root.path(), LIMIT).put(&body.object(KEY)).await.expect_err("there is no directory");
 
         assert_eq!(error.kind, PutErrorKind::Configuration);
         assert_eq!(error.code.as_deref(), Some("NotADirectory"));
@@ -387,6 +438,6 @@ mod tests {
 
     #[test]
     fn a_store_says_where_it_is() {
-        assert_eq!(FileStore::new("/mnt/logs").describe(), "file:///mnt/logs");
+        assert_eq!(FileStore::new("/mnt/logs", LIMIT).describe(), "file:///mnt/logs");
     }
 }

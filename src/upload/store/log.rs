@@ -185,7 +185,7 @@ mod tests {
             outcomes.push(store.put(&large.object(key)).await.map_err(|error| error.kind));
         }
         let written = Ok(PutOutcome::Unconfirmed);
-        assert_eq!(outcomes, [written.clone(), written.clone(), Err(PutErrorKind::Configuration)]);
+        assert_eq!(outcomes, [written, written, Err(PutErrorKind::Configuration)]);
         assert_eq!(store.put(&small.object("d")).await, Ok(PutOutcome::Unconfirmed));
         assert!(lines.text().len() as u64 <= LOG_BYTES_MAX);
         assert_eq!(lines.text().matches("key=c ").count(), 0, "what does not fit is not begun");
