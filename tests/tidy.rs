@@ -84,7 +84,7 @@ fn the_spool_knows_nothing_of_lambda_s3_or_tokio() {
 fn the_outside_is_touched_in_one_place_each() {
     only("src", "env::var", &["src/config/vars.rs"]);
     only("src", "process::exit", &[]);
-    only("src", "spawn_blocking", &["src/upload/store/file.rs"]);
+    only("src", "spawn_blocking", &["src/upload/store/file.rs", "src/upload/store/log.rs"]);
     only("src", "eprintln!", &[]);
     only("src", "println!", &[]);
     only("src", "SystemTime::now", &["src/deadline.rs", "src/upload/store/"]);
