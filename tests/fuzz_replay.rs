@@ -48,6 +48,11 @@ fn every_record_of_the_corpus_is_whole_again() {
 }
 
 #[test]
+fn every_object_of_the_corpus_comes_back_from_its_lines() {
+    replay("recover");
+}
+
+#[test]
 fn every_history_of_the_corpus_has_its_request_ids() {
     replay("attribution");
 }
