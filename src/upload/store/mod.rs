@@ -17,6 +17,8 @@ mod connector;
 pub mod credentials;
 mod early_answer;
 pub mod file;
+pub mod peer;
+pub mod proxy;
 pub mod s3;
 mod tls;
 
@@ -24,6 +26,8 @@ mod tls;
 mod recording_server;
 #[cfg(test)]
 mod test_body;
+#[cfg(test)]
+mod test_proxy;
 
 use std::fmt;
 use std::future::Future;

@@ -36,6 +36,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use super::body::{BodyFailure, RequestBody};
 use super::connector::{Connector, TransportError};
 use super::credentials::{AccessKeys, CredentialSource};
+use super::proxy::ProxySettings;
 use super::tls::Tls;
 use super::{Object, ObjectStore, PutError, PutErrorKind, PutFuture, PutOutcome, chain, classify, one_line};
 
@@ -59,6 +60,8 @@ pub struct S3Settings {
     pub path_style: bool,
     /// Certificates that are trusted besides Mozilla's, PEM.
     pub ca_file: Option<PathBuf>,
+    /// Proxies between us and the store.
+    pub proxies: ProxySettings,
     /// The longest an attempt may take.
     pub request_timeout: Duration,
     /// The longest a connection may idle, by the wall clock, and still be used.
@@ -80,6 +83,7 @@ impl S3Settings {
             endpoint: None,
             path_style: false,
             ca_file: None,
+            proxies: ProxySettings::default(),
             request_timeout: REQUEST_TIMEOUT_DEFAULT,
             connection_idle_max: CONNECTION_IDLE_MAX_DEFAULT,
             checksum: true,
@@ -164,8 +168,9 @@ impl S3Store {
     /// Settings of which no request can be made.
     pub fn new(settings: S3Settings, credentials: CredentialSource) -> Result<Self, StoreError> {
         settings.check()?;
+        let tls = Tls::new(settings.ca_file.clone());
         Ok(Self {
-            connector: Connector::new(Tls::new(settings.ca_file.clone()), settings.connection_idle_max),
+            connector: Connector::new(tls, settings.proxies.clone(), settings.connection_idle_max),
             settings,
             credentials,
             client: OnceLock::new(),
