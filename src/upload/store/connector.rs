@@ -1,4 +1,4 @@
-//! HTTP for the SDK: one small client instead of a pool.
+//! HTTP for the SDK and for whoever gives credentials: one small client instead of a pool.
 //!
 //! * One connection per request in flight; at most one is kept idle in between.
 //! * **No connection is used that may be dead.** A freeze kills connections without a trace: the kept one is dropped when
@@ -78,6 +78,23 @@ impl Connector {
 
     fn with(tls: Arc<Tls>, proxies: ProxySettings, idle_max: Duration) -> Self {
         Self { shared: Arc::new(Shared { tls, proxies, idle_max, idle: Mutex::new(None) }) }
+    }
+
+    /// One that trusts the same authorities and uses the same proxies, for single requests to somebody else: it keeps no
+    /// connection, and does not cost this one the connection that it keeps.
+    #[cfg(feature = "assume-role")]
+    pub(super) fn for_single_requests(&self) -> Self {
+        Self::with(Arc::clone(&self.shared.tls), self.shared.proxies.clone(), Duration::ZERO)
+    }
+
+    /// One for single requests to somebody near, whom no proxy could reach.
+    pub(super) fn for_single_requests_nearby(&self) -> Self {
+        Self::with(Arc::clone(&self.shared.tls), ProxySettings::default(), Duration::ZERO)
+    }
+
+    /// Sends one request without the SDK.
+    pub(super) async fn send(&self, request: Request<SdkBody>) -> Result<Response<Bytes>, TransportError> {
+        self.shared.send(request).await
     }
 
     /// Drops the kept connection. The socket is closed when the runtime next runs its tasks.

@@ -35,7 +35,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::body::{BodyFailure, RequestBody};
 use super::connector::{Connector, TransportError};
-use super::credentials::{AccessKeys, CredentialSource};
+use super::credentials::{AccessKeys, CredentialSource, Credentials};
 use super::proxy::ProxySettings;
 use super::tls::Tls;
 use super::{Object, ObjectStore, PutError, PutErrorKind, PutFuture, PutOutcome, chain, classify, one_line};
@@ -156,7 +156,7 @@ impl std::error::Error for StoreError {}
 /// A bucket.
 pub struct S3Store {
     settings: S3Settings,
-    credentials: CredentialSource,
+    credentials: Credentials,
     connector: Connector,
     client: OnceLock<Client>,
 }
@@ -169,29 +169,33 @@ impl S3Store {
     pub fn new(settings: S3Settings, credentials: CredentialSource) -> Result<Self, StoreError> {
         settings.check()?;
         let tls = Tls::new(settings.ca_file.clone());
+        let connector = Connector::new(tls, settings.proxies.clone(), settings.connection_idle_max);
         Ok(Self {
-            connector: Connector::new(tls, settings.proxies.clone(), settings.connection_idle_max),
+            credentials: Credentials::new(credentials, &connector),
+            connector,
             settings,
-            credentials,
             client: OnceLock::new(),
         })
     }
 
     async fn attempt(&self, object: &Object<'_>) -> Result<PutOutcome, PutError> {
-        let keys = self.credentials.keys()?;
-        let client = self.client.get_or_init(|| Client::from_conf(sdk_config(&self.settings, keys, &self.connector)));
-        let error = match self.request(client, object).await {
-            Err(Failure::StaleConnection(_)) => match self.request(client, object).await {
+        let keys = self.credentials.keys().await?;
+        let client = self.client.get_or_init(|| Client::from_conf(sdk_config(&self.settings, &self.connector)));
+        let error = match self.request(client, &keys, object).await {
+            Err(Failure::StaleConnection(_)) => match self.request(client, &keys, object).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(Failure::StaleConnection(error) | Failure::Final(error)) => error,
             },
             Ok(outcome) => return Ok(outcome),
             Err(Failure::Final(error)) => error,
         };
+        if error.kind == PutErrorKind::Credentials {
+            self.credentials.refused(&keys);
+        }
         Err(PutError { message: self.credentials.redact(error.message), ..error })
     }
 
-    async fn request(&self, client: &Client, object: &Object<'_>) -> Result<PutOutcome, Failure> {
+    async fn request(&self, client: &Client, keys: &AccessKeys, object: &Object<'_>) -> Result<PutOutcome, Failure> {
         let length = i64::try_from(object.bytes)
             .map_err(|_| Failure::Final(PutError::new(PutErrorKind::Body, "the object is too long")))?;
         let body_failure = BodyFailure::default();
@@ -212,7 +216,9 @@ impl S3Store {
         for (name, value) in object.metadata {
             put = put.metadata(*name, value);
         }
-        match put.send().await {
+        // Keys change in the life of a client.
+        let signing = Config::builder().credentials_provider(keys.to_sdk());
+        match put.customize().config_override(signing).send().await {
             Ok(_) => Ok(PutOutcome::Stored),
             Err(error) if self.settings.if_none_match && status(&error) == Some(412) => Ok(PutOutcome::AlreadyThere),
             Err(error) => Err(failure(&error, body_failure.get())),
@@ -247,11 +253,10 @@ impl fmt::Debug for S3Store {
     }
 }
 
-fn sdk_config(settings: &S3Settings, keys: &AccessKeys, connector: &Connector) -> Config {
+fn sdk_config(settings: &S3Settings, connector: &Connector) -> Config {
     let mut config = Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new(settings.region.clone()))
-        .credentials_provider(keys.to_sdk())
         .identity_cache(IdentityCache::no_cache())
         .http_client(connector.clone())
         .sleep_impl(TokioSleep::new())
