@@ -261,28 +261,29 @@ fn refusing_server() -> (String, std::thread::JoinHandle<()>) {
     (format!("http://{address}"), server)
 }
 
-/// A proxy that hangs up with the rest of the body unread as soon as the store's answer went through.
-async fn early_proxy() -> (std::net::SocketAddr, tokio::task::JoinHandle<()>) {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+/// A proxy that hangs up with the rest of the body unread as soon as the store's answer went through. On a thread of its own,
+/// like the store: the client must be in the middle of its writing.
+fn early_proxy() -> (std::net::SocketAddr, std::thread::JoinHandle<()>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("the listener is bound");
-    let task = tokio::spawn(async move {
-        let (mut client, _) = listener.accept().await.expect("a client");
-        let mut head = Vec::new();
+    let proxy = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().expect("a client");
+        let (mut head, mut byte) = (Vec::new(), [0]);
         while !head.ends_with(b"\r\n\r\n") {
-            head.push(client.read_u8().await.expect("a head"));
+            client.read_exact(&mut byte).expect("a head");
+            head.push(byte[0]);
         }
         let target = String::from_utf8_lossy(&head).split(' ').nth(1).expect("a target").to_owned();
-        let mut server = tokio::net::TcpStream::connect(target).await.expect("the store listens");
-        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.expect("the client listens");
+        let mut server = std::net::TcpStream::connect(target).expect("the store listens");
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").expect("the client listens");
         let mut request = [0; 1024];
-        let read = client.read(&mut request).await.expect("a request");
-        server.write_all(&request[..read]).await.expect("the store reads");
+        let read = client.read(&mut request).expect("a request");
+        server.write_all(&request[..read]).expect("the store reads");
         let mut answer = Vec::new();
-        server.read_to_end(&mut answer).await.expect("an answer");
-        client.write_all(&answer).await.expect("the client listens");
+        server.read_to_end(&mut answer).expect("an answer");
+        client.write_all(&answer).expect("the client listens");
     });
-    (address, task)
+    (address, proxy)
 }
 
 #[tokio::test]
@@ -292,10 +293,10 @@ async fn a_store_that_refuses_before_it_has_read_the_body_is_heard_through_a_tun
     // Whether the client meets the reset before the answer is a matter of luck: without care it does in many a try.
     for _ in 0..50 {
         let (endpoint, server) = refusing_server();
-        let (address, proxying) = early_proxy().await;
+        let (address, proxying) = early_proxy();
         let proxies = ProxySettings { every: Some(proxy(&address.to_string())), ..ProxySettings::default() };
         let error = store(settings(endpoint, proxies)).put(&object).await.expect_err("it is refused");
-        proxying.await.expect("the proxy ends well");
+        proxying.join().expect("the proxy ends well");
         server.join().expect("the server ends well");
         assert_eq!(error.to_string(), "NoSuchBucket (HTTP 404): none");
     }
