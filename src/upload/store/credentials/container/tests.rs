@@ -204,5 +204,5 @@ async fn an_endpoint_that_never_answers_is_left_after_the_limit() {
     let error = refused(&hanging).await;
     assert_eq!(error.kind, PutErrorKind::Retry);
     assert_eq!(error.to_string(), "no credentials from the container's endpoint: no answer within 50ms");
-    assert_eq!(ContainerEndpoint::at(String::new(), None, None).limit, LIMIT);
+    assert_eq!(ContainerEndpoint::at(String::new(), None, None).limit, Duration::from_secs(2));
 }
