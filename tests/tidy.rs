@@ -31,7 +31,7 @@ fn sources(folder: &str) -> Vec<(String, String)> {
 
 /// Modules that are compiled for tests only.
 fn is_test(path: &Path) -> bool {
-    let names = ["tests.rs", "test_body.rs", "recording_server.rs"];
+    let names = ["tests.rs", "test_body.rs", "test_proxy.rs", "recording_server.rs"];
     names.iter().any(|name| path.ends_with(name))
 }
 
@@ -64,6 +64,8 @@ fn only(folder: &str, word: &str, allowed: &[&str]) {
 #[test]
 fn each_dependency_is_known_to_one_place() {
     only("src", "aws_sdk_s3", &["src/upload/store/"]);
+    only("src", "aws_sdk_sts", &["src/upload/store/credentials/assume_role/"]);
+    only("src", "hyper_util::client::proxy", &["src/upload/store/proxy.rs"]);
     only("src", "aws_smithy", &["src/upload/store/"]);
     only("src", "backoff::", &["src/upload/retry.rs"]);
     only("src", "regex::", &["src/intake/filter/patterns.rs", "src/fuzzing/redaction.rs"]);

@@ -10,8 +10,9 @@ use super::{ConfigError, FunctionFacts, Reader, Setting, settings, unless};
 use crate::upload::object_key::template::KeyTemplate;
 use crate::upload::object_key::{KeyFacts, ObjectKeys};
 use crate::upload::retry::RetryPolicy;
-use crate::upload::store::credentials::{self, CredentialSource};
-use crate::upload::store::s3::S3Settings;
+use crate::upload::store::credentials::assume_role::{CAN_ASSUME_ROLES, RoleSettings, session_name};
+use crate::upload::store::credentials::{self, CredentialSource, CredentialValues};
+use crate::upload::store::s3::{S3Settings, is_open_to_others};
 
 /// Each fallback gets half of the time that is left at SHUTDOWN: the fifth would have some 30 ms.
 const FALLBACKS_MAX: usize = 4;
@@ -73,10 +74,10 @@ impl Reader<'_> {
         let request_timeout = self.request_timeout();
         let trusts_stdout = self.required(&settings::FALLBACK_STDOUT_TRUSTED, value::switch);
         let key = self.key(function)?;
-        let fallbacks = self.fallbacks();
+        let fallbacks = self.fallbacks(function);
         let destination = self.optional(&settings::DESTINATION, primary)?;
         let shown = self.shown(&settings::DESTINATION);
-        let destination = self.store(destination, &shown).ok()?;
+        let destination = self.store(destination, &shown, function).ok()?;
         Some(Delivery { destination, fallbacks, trusts_stdout, key, retry, request_timeout })
     }
 
@@ -97,7 +98,7 @@ impl Reader<'_> {
         Some(self.required(&settings::KEY, fitting))
     }
 
-    fn fallbacks(&mut self) -> Vec<StoreSettings> {
+    fn fallbacks(&mut self, function: &FunctionFacts) -> Vec<StoreSettings> {
         let text = self.given(&settings::FALLBACK.variable()).unwrap_or_default();
         let items: Vec<_> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
         let ships_extension = self
@@ -117,7 +118,7 @@ impl Reader<'_> {
             });
             let shown = self.shown(&settings::FALLBACK);
             match destination {
-                Ok(destination) => stores.extend(self.store(destination, &shown)),
+                Ok(destination) => stores.extend(self.store(destination, &shown, function)),
                 Err(rule) => {
                     let (value, instead) = (Some((*item).to_owned()), Some("the others".into()));
                     self.note(ConfigError { variable: shown, value, rule, instead });
@@ -127,7 +128,12 @@ impl Reader<'_> {
         stores
     }
 
-    fn store(&mut self, destination: Destination, shown: &str) -> Result<StoreSettings, Unusable> {
+    fn store(
+        &mut self,
+        destination: Destination,
+        shown: &str,
+        function: &FunctionFacts,
+    ) -> Result<StoreSettings, Unusable> {
         let (bucket, prefix, options) = match destination {
             Destination::File(path) => return Ok(StoreSettings::File(path)),
             Destination::Stdout => return Ok(StoreSettings::Stdout),
@@ -135,10 +141,13 @@ impl Reader<'_> {
         };
         let vars = OfDestination { over: &options, under: self.vars, shown };
         let mut reader = Reader { vars: &vars, errors: std::mem::take(&mut self.errors) };
-        let s3 = reader.s3(bucket, prefix);
-        let credentials = reader.credentials();
+        let read = reader.s3(bucket, prefix).and_then(|s3| {
+            let role = reader.role(&s3, function)?;
+            let credentials = reader.credentials();
+            Ok((s3, role.into_iter().fold(credentials, CredentialSource::with_role)))
+        });
         self.errors = reader.errors;
-        let s3 = s3?;
+        let (s3, credentials) = read?;
         match s3.check() {
             Ok(()) => Ok(StoreSettings::S3(Box::new(s3), credentials)),
             Err(error) => {
@@ -149,11 +158,28 @@ impl Reader<'_> {
     }
 
     fn credentials(&self) -> CredentialSource {
-        CredentialSource::from_values(
-            self.given(credentials::ACCESS_KEY_ID),
-            self.given(credentials::SECRET_ACCESS_KEY),
-            self.given(credentials::SESSION_TOKEN),
-        )
+        CredentialSource::choose(CredentialValues {
+            access_key_id: self.given(credentials::ACCESS_KEY_ID),
+            secret_access_key: self.given(credentials::SECRET_ACCESS_KEY),
+            session_token: self.given(credentials::SESSION_TOKEN),
+            container_full_uri: self.given(credentials::CONTAINER_FULL_URI),
+            container_relative_uri: self.given(credentials::CONTAINER_RELATIVE_URI),
+            container_token: self.given(credentials::CONTAINER_TOKEN),
+            container_token_file: self.given(credentials::CONTAINER_TOKEN_FILE),
+        })
+    }
+
+    /// A role that cannot be assumed must not be left out: the function's own has other rights, in another account.
+    fn role(&mut self, s3: &S3Settings, function: &FunctionFacts) -> Result<Option<RoleSettings>, Unusable> {
+        let Some(role_arn) = self.needed(&settings::S3_ROLE_ARN, role)? else { return Ok(None) };
+        let external_id = self.needed(&settings::S3_EXTERNAL_ID, external_id)?;
+        let endpoint = self.given(STS_ENDPOINT);
+        if endpoint.as_deref().is_some_and(|endpoint| !s3.allow_http && is_open_to_others(endpoint)) {
+            self.refuse(STS_ENDPOINT, "plain http is for this machine and link-local addresses".into());
+            return Err(Unusable);
+        }
+        let (session_name, region) = (session_name(&function.name), s3.first_region().to_owned());
+        Ok(Some(RoleSettings { role_arn, external_id, session_name, region, endpoint }))
     }
 
     fn retry(&mut self) -> RetryPolicy {
@@ -188,6 +214,31 @@ impl Reader<'_> {
     }
 }
 
+/// The standard variable of AWS for another endpoint of STS.
+const STS_ENDPOINT: &str = "AWS_ENDPOINT_URL_STS";
+
+/// `arn:aws:iam::123456789012:role/path/name`
+fn role(text: &str) -> Result<String, Rule> {
+    if !CAN_ASSUME_ROLES {
+        return Err("this build cannot assume a role: it was made without the feature assume-role".into());
+    }
+    let fields: Vec<_> = text.splitn(6, ':').collect();
+    let is_role = matches!(fields[..], ["arn", _, "iam", "", account, role]
+        if account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()) && role.starts_with("role/"));
+    if is_role {
+        Ok(text.into())
+    } else {
+        Err("the ARN of a role like arn:aws:iam::123456789012:role/logs is expected".into())
+    }
+}
+
+/// AWS STS API Reference, "AssumeRole".
+fn external_id(text: &str) -> Result<String, Rule> {
+    let is_id = (2..=1224).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&byte));
+    if is_id { Ok(text.into()) } else { Err("2 to 1224 letters, digits and _ + = , . @ : / - are expected".into()) }
+}
+
 /// The log of a function is no place for all of its logs twice.
 fn primary(text: &str) -> Result<Destination, Rule> {
     match destination::parse(text)? {
@@ -199,7 +250,7 @@ fn primary(text: &str) -> Result<Destination, Rule> {
 impl Setting {
     /// Whether a value may hold a password, so that no message may show it.
     pub(super) fn may_hold_secrets(&self) -> bool {
-        [settings::S3_ENDPOINT.name, settings::S3_PROXY.name].contains(&self.name)
+        [settings::S3_ENDPOINT.name, settings::S3_PROXY.name, settings::S3_EXTERNAL_ID.name].contains(&self.name)
     }
 }
 

@@ -6,6 +6,7 @@
 use super::value::{self, Rule};
 use super::{ConfigError, Reader, Setting, absolute_path, settings, unless};
 use crate::upload::object_key::Prefix;
+use crate::upload::store::proxy::{HTTPS_PROXY, NO_PROXY, Proxy, ProxySettings};
 use crate::upload::store::s3::{Bucket, Checksum, Encryption, IfNoneMatch, S3Settings};
 
 /// Amazon S3 User Guide, "Categorizing your objects using tags".
@@ -43,6 +44,8 @@ impl Reader<'_> {
         s3.dual_stack =
             self.needed(&settings::S3_DUALSTACK, value::switch)?.unwrap_or(self.is_on("AWS_USE_DUALSTACK_ENDPOINT"));
         s3.ca_file = self.optional(&settings::S3_CA_FILE, absolute_path);
+        s3.proxies = self.proxies()?;
+        s3.allow_http = self.required(&settings::S3_ALLOW_HTTP, value::switch);
         s3.request_timeout = self.request_timeout();
         let checksums = [
             ("crc64nvme", Checksum::Crc64Nvme),
@@ -59,6 +62,22 @@ impl Reader<'_> {
         s3.tags = self.pairs(&settings::S3_TAGS, add_tag);
         s3.metadata = self.pairs(&settings::S3_METADATA, add_metadata);
         Ok(s3)
+    }
+
+    /// The setting holds for every host; the variables that many programs know, for what they say.
+    fn proxies(&mut self) -> Result<ProxySettings, Unusable> {
+        let every = self.needed(&settings::S3_PROXY, |text| Proxy::parse(text).map_err(|error| error.to_string()))?;
+        let first = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, self.given(name)?)));
+        let (https, except) = (first(HTTPS_PROXY), first(NO_PROXY).map(|(_, value)| value));
+        let https = match https.map(|(name, value)| (name, Proxy::parse(&value))) {
+            None => None,
+            Some((_, Ok(proxy))) => Some(proxy),
+            Some((name, Err(error))) => {
+                self.refuse(name, error.to_string());
+                return Err(Unusable);
+            }
+        };
+        Ok(ProxySettings { every, https, except })
     }
 
     fn encryption(&mut self) -> Result<Option<Encryption>, Unusable> {
@@ -203,6 +222,7 @@ mod tests {
     use super::super::tests::read;
     use super::super::{Delivery, StoreSettings};
     use super::*;
+    use crate::upload::store::credentials::CredentialSource;
 
     fn s3(pairs: &[(&str, &str)]) -> (Option<S3Settings>, String) {
         let destination = [("LOGSPOOL_DESTINATION", "s3://my-logs/a")];
@@ -272,6 +292,13 @@ mod tests {
             ("KMS_KEY_ID", "a key", "LOGSPOOL_S3_KMS_KEY_ID=\"a key\": the id, the ARN or the alias"),
             ("BUCKET_OWNER", "me", "LOGSPOOL_S3_BUCKET_OWNER=\"me\": the 12 digits of an account are expected"),
             ("FIPS", "perhaps", "LOGSPOOL_S3_FIPS=\"perhaps\": true or false is expected"),
+            ("PROXY", "https://user:secret@proxy:1", "LOGSPOOL_S3_PROXY: a proxy of the form http://"),
+            (
+                "ENDPOINT",
+                "http://store.example.com",
+                "LOGSPOOL_DESTINATION: the endpoint is plain http on another machine",
+            ),
+            ("ROLE_ARN", "logs", "LOGSPOOL_S3_ROLE_ARN=\"logs\": the ARN of a role like "),
             ("REGION", "no region", "LOGSPOOL_DESTINATION: `no region` is no name of a region"),
         ];
         for (name, value, message) in table {
@@ -329,6 +356,56 @@ mod tests {
         assert_eq!(s3.bucket_owner.as_deref(), Some("123456789012"), "what it does not name holds for it, too");
         let message = "LOGSPOOL_DESTINATION: storage-class=\"bad!\": a storage class like STANDARD_IA is expected";
         assert_eq!(errors.to_string(), message);
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine_unless_it_is_allowed() {
+        for near in ["http://127.0.0.1:9000", "http://localhost:9000", "http://[::1]:9000", "http://169.254.1.2"] {
+            assert_eq!(s3(&[("LOGSPOOL_S3_ENDPOINT", near)]).1, "", "{near}");
+        }
+        let far = ("LOGSPOOL_S3_ENDPOINT", "http://store.internal:9000");
+        assert!(s3(&[far]).0.is_none());
+        assert!(s3(&[far, ("LOGSPOOL_S3_ALLOW_HTTP", "true")]).0.is_some_and(|s3| s3.allow_http));
+        assert!(s3(&[("LOGSPOOL_S3_ENDPOINT", "https://store.internal:9000")]).0.is_some());
+    }
+
+    #[test]
+    fn proxies_are_of_the_setting_and_of_the_variables_that_all_know() {
+        let (s3, errors) = s3(&[
+            ("LOGSPOOL_S3_PROXY", "http://proxy:3128"),
+            ("https_proxy", "http://other:3128"),
+            ("NO_PROXY", ".internal"),
+        ]);
+        assert_eq!(errors, "");
+        let proxies = s3.expect("a bucket").proxies;
+        let shown = |proxy: Option<Proxy>| proxy.map(|proxy| proxy.to_string());
+        assert_eq!(
+            (shown(proxies.every), shown(proxies.https)),
+            (Some("proxy:3128".into()), Some("other:3128".into()))
+        );
+        assert_eq!(proxies.except.as_deref(), Some(".internal"));
+    }
+
+    #[test]
+    fn a_role_is_assumed_with_the_credentials_of_the_function() {
+        let role = "arn:aws:iam::123456789012:role/team/logs";
+        let pairs = [
+            ("LOGSPOOL_DESTINATION", "s3://my-logs"),
+            ("LOGSPOOL_S3_ROLE_ARN", role),
+            ("LOGSPOOL_S3_EXTERNAL_ID", "x-1"),
+        ];
+        let (config, errors) = read(&pairs);
+        assert_eq!(errors.to_string(), "");
+        let Some(Delivery { destination: StoreSettings::S3(_, credentials), .. }) = config.delivery else {
+            panic!("a bucket")
+        };
+        let CredentialSource::Role(settings, _) = credentials else { panic!("{credentials:?}") };
+        assert_eq!((settings.role_arn.as_str(), settings.external_id.as_deref()), (role, Some("x-1")));
+        let (config, errors) = read(&[&pairs[..], &[("AWS_ENDPOINT_URL_STS", "http://sts.example.com")]].concat());
+        assert!(
+            config.delivery.is_none() && errors.to_string().starts_with("AWS_ENDPOINT_URL_STS: plain http"),
+            "{errors}"
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! HTTP for the SDK: one small client instead of a pool.
+//! HTTP for the SDK and for whoever gives credentials: one small client instead of a pool.
 //!
 //! * One connection per request in flight; at most one is kept idle in between.
 //! * **No connection is used that may be dead.** A freeze kills connections without a trace: the kept one is dropped when
@@ -11,6 +11,7 @@
 //!   connection goes instead.
 //! * Nothing here has a time limit of its own: the store bounds the whole attempt, names, connecting and TLS included.
 //!   Names are resolved by the system's resolver on tokio's blocking pool, where a lookup may outlive the attempt.
+//! * Through a proxy a connection is a tunnel, asked for anew for each connection; all of the above holds for what is in it.
 //! * Redirects are not followed: a request is signed for one host.
 
 use std::fmt;
@@ -30,8 +31,8 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{HOST, HeaderValue};
-use hyper::http::uri::{PathAndQuery, Scheme};
-use hyper::{Request, Response, Uri};
+use hyper::http::uri::PathAndQuery;
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
@@ -39,13 +40,18 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::early_answer::EarlyAnswer;
+use super::peer::Peer;
+use super::proxy::{self, ProxySettings};
 use super::tls::{CaFileError, Tls};
 use super::{CHUNK_BYTES_MAX, chain};
 
 /// Responses to a PUT are empty or a short error document; what a proxy may send instead is cut here.
 const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 /// What of a body waits for the socket: one chunk on its way and the next one read. hyper's own limit is three times that.
-const BUFFER_BYTES_MAX: usize = 2 * CHUNK_BYTES_MAX;
+pub(super) const BUFFER_BYTES_MAX: usize = 2 * CHUNK_BYTES_MAX;
+
+/// What bytes go over, to the peer or to a proxy, before there is TLS.
+pub(super) type Wire = EarlyAnswer<TcpStream>;
 
 /// The connections of one store. Clones share them.
 #[derive(Clone)]
@@ -54,7 +60,8 @@ pub(super) struct Connector {
 }
 
 struct Shared {
-    tls: Tls,
+    tls: Arc<Tls>,
+    proxies: ProxySettings,
     idle_max: Duration,
     idle: Mutex<Option<Idle>>,
 }
@@ -65,8 +72,29 @@ struct Idle {
 }
 
 impl Connector {
-    pub(super) fn new(tls: Tls, idle_max: Duration) -> Self {
-        Self { shared: Arc::new(Shared { tls, idle_max, idle: Mutex::new(None) }) }
+    pub(super) fn new(tls: Tls, proxies: ProxySettings, idle_max: Duration) -> Self {
+        Self::with(Arc::new(tls), proxies, idle_max)
+    }
+
+    fn with(tls: Arc<Tls>, proxies: ProxySettings, idle_max: Duration) -> Self {
+        Self { shared: Arc::new(Shared { tls, proxies, idle_max, idle: Mutex::new(None) }) }
+    }
+
+    /// One that trusts the same authorities and uses the same proxies, for single requests to somebody else: it keeps no
+    /// connection, and does not cost this one the connection that it keeps.
+    #[cfg(feature = "assume-role")]
+    pub(super) fn for_single_requests(&self) -> Self {
+        Self::with(Arc::clone(&self.shared.tls), self.shared.proxies.clone(), Duration::ZERO)
+    }
+
+    /// One for single requests to somebody near, whom no proxy could reach.
+    pub(super) fn for_single_requests_nearby(&self) -> Self {
+        Self::with(Arc::clone(&self.shared.tls), ProxySettings::default(), Duration::ZERO)
+    }
+
+    /// Sends one request without the SDK.
+    pub(super) async fn send(&self, request: Request<SdkBody>) -> Result<Response<Bytes>, TransportError> {
+        self.shared.send(request).await
     }
 
     /// Drops the kept connection. The socket is closed when the runtime next runs its tasks.
@@ -83,6 +111,11 @@ impl Shared {
 
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let request = request.try_into_http1x().map_err(|error| TransportError::Request(error.to_string()))?;
+        let response = self.send(request).await?;
+        HttpResponse::try_from(response.map(SdkBody::from)).map_err(|error| TransportError::Response(error.to_string()))
+    }
+
+    async fn send(&self, request: Request<SdkBody>) -> Result<Response<Bytes>, TransportError> {
         let peer = Peer::of(request.uri())?;
         let request = to_peer(request, &peer)?;
 
@@ -97,7 +130,7 @@ impl Shared {
             .map_err(|source| TransportError::Exchange { source, reused })?;
         let response = read(response).await?;
         self.keep(connection);
-        HttpResponse::try_from(response.map(SdkBody::from)).map_err(|error| TransportError::Response(error.to_string()))
+        Ok(response)
     }
 
     /// The kept connection, if it leads to `peer` and is fit to be used; otherwise it is dropped.
@@ -111,7 +144,7 @@ impl Shared {
     /// answered early, or an answer to receive that was too long to be read. (With several threads it may also not have
     /// noticed the end of the exchange yet: the price is a new connection.)
     fn keep(&self, connection: Connection) {
-        if connection.sender.is_ready() {
+        if connection.sender.is_ready() && !self.idle_max.is_zero() {
             let since = SystemTime::now();
             // The one kept before is dropped: after several requests at once one connection stays.
             *self.idle() = Some(Idle { connection, since });
@@ -119,20 +152,31 @@ impl Shared {
     }
 
     async fn connect(&self, peer: Peer) -> Result<Connection, TransportError> {
-        let failed = |source| TransportError::Connect { peer: peer.to_string(), source };
-        let stream = TcpStream::connect((peer.address(), peer.port)).await.map_err(failed)?;
-        // A request is one burst; waiting for more to send would only delay its end.
-        stream.set_nodelay(true).map_err(failed)?;
-        let stream = EarlyAnswer::new(stream);
+        let stream = match self.proxies.proxy_for(peer.tls, &peer.host) {
+            None => dial(&peer, peer.to_string()).await?,
+            Some(proxy) => proxy.tunnel(dial(&proxy.peer(), format!("the proxy {proxy}")).await?, &peer).await?,
+        };
         if !peer.tls {
             return Connection::open(peer, TokioIo::new(stream)).await;
         }
         let config = self.tls.config().map_err(TransportError::CaFile)?;
         let name = ServerName::try_from(peer.address().to_owned())
             .map_err(|error| TransportError::Request(error.to_string()))?;
+        let failed = |source| TransportError::Connect { peer: peer.to_string(), source };
         let stream = TlsConnector::from(config).connect(name, stream).await.map_err(failed)?;
         Connection::open(peer, TokioIo::new(stream)).await
     }
+}
+
+/// A connection to `peer`; an error calls it `called`.
+async fn dial(peer: &Peer, called: String) -> Result<Wire, TransportError> {
+    let connected = async {
+        let stream = TcpStream::connect((peer.address(), peer.port)).await?;
+        // A request is one burst; waiting for more to send would only delay its end.
+        stream.set_nodelay(true)?;
+        Ok(EarlyAnswer::new(stream))
+    };
+    connected.await.map_err(|source| TransportError::Connect { peer: called, source })
 }
 
 /// Whether a connection that idles since `since` may still be used at `now`. A clock that was set back says no.
@@ -144,7 +188,7 @@ fn is_fresh(since: SystemTime, now: SystemTime, idle_max: Duration) -> bool {
 struct Connection {
     peer: Peer,
     sender: SendRequest<SdkBody>,
-    driver: AbortHandle,
+    _driver: Driver,
 }
 
 impl Connection {
@@ -158,50 +202,23 @@ impl Connection {
             .await
             .map_err(|source| TransportError::Exchange { source, reused: false })?;
         // Its result says nothing that the request does not say.
-        let driver = tokio::spawn(async { drop(driver.await) }).abort_handle();
-        Ok(Self { peer, sender, driver })
+        let driver = Driver::spawn(async { drop(driver.await) });
+        Ok(Self { peer, sender, _driver: driver })
     }
 }
 
-impl Drop for Connection {
+/// The task that moves the bytes of a connection; it ends with its owner.
+pub(super) struct Driver(AbortHandle);
+
+impl Driver {
+    pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(task).abort_handle())
+    }
+}
+
+impl Drop for Driver {
     fn drop(&mut self) {
-        self.driver.abort();
-    }
-}
-
-/// The other end of a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Peer {
-    tls: bool,
-    host: String,
-    port: u16,
-}
-
-impl Peer {
-    fn of(uri: &Uri) -> Result<Self, TransportError> {
-        let tls = uri.scheme() != Some(&Scheme::HTTP);
-        let host = uri.host().ok_or_else(|| TransportError::Request(format!("no host in {uri}")))?;
-        Ok(Self { tls, host: host.to_owned(), port: uri.port_u16().unwrap_or(Self::default_port(tls)) })
-    }
-
-    const fn default_port(tls: bool) -> u16 {
-        if tls { 443 } else { 80 }
-    }
-
-    /// The host as the resolver wants it: an IPv6 address without its brackets.
-    fn address(&self) -> &str {
-        self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&self.host)
-    }
-}
-
-/// As in a `Host` header, which must be the one that was signed: the default port is left out.
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.host)?;
-        if self.port != Self::default_port(self.tls) {
-            write!(f, ":{}", self.port)?;
-        }
-        Ok(())
+        self.0.abort();
     }
 }
 
@@ -239,6 +256,8 @@ pub(super) enum TransportError {
     CaFile(CaFileError),
     /// No connection: the name, the connection or the TLS handshake failed.
     Connect { peer: String, source: io::Error },
+    /// The proxy makes no tunnel.
+    Proxy { proxy: String, peer: String, status: StatusCode },
     /// The connection was lost; whether the request was carried out is unknown.
     Exchange { source: hyper::Error, reused: bool },
     /// The answer cannot be represented.
@@ -246,6 +265,15 @@ pub(super) enum TransportError {
 }
 
 impl TransportError {
+    /// Whether it will be the same until a person changes something.
+    pub(super) fn is_configuration(&self) -> bool {
+        match self {
+            Self::Request(_) | Self::CaFile(_) => true,
+            Self::Proxy { status, .. } => proxy::is_final(*status),
+            Self::Connect { .. } | Self::Exchange { .. } | Self::Response(_) => false,
+        }
+    }
+
     /// Whether a kept connection broke before it gave an answer: most likely the peer had closed it, and a new one will do.
     pub(super) fn is_stale(&self) -> bool {
         matches!(self, Self::Exchange { reused: true, .. })
@@ -260,6 +288,12 @@ impl fmt::Display for TransportError {
             Self::Connect { peer, source } => {
                 write!(f, "cannot connect to {peer}: {}", chain(source))
             }
+            Self::Proxy { proxy, peer, status } => write!(
+                f,
+                "the proxy {proxy} answered HTTP {} to CONNECT {peer}: {}",
+                status.as_u16(),
+                proxy::refusal(*status)
+            ),
             Self::Exchange { source, .. } => write!(f, "connection lost: {}", chain(source)),
             Self::Response(what) => write!(f, "the answer cannot be read: {what}"),
         }
@@ -270,12 +304,7 @@ impl std::error::Error for TransportError {}
 
 impl From<TransportError> for ConnectorError {
     fn from(error: TransportError) -> Self {
-        match error {
-            TransportError::Request(_) | TransportError::CaFile(_) => Self::user(error.into()),
-            TransportError::Connect { .. } | TransportError::Exchange { .. } | TransportError::Response(_) => {
-                Self::io(error.into())
-            }
-        }
+        if error.is_configuration() { Self::user(error.into()) } else { Self::io(error.into()) }
     }
 }
 
@@ -322,29 +351,5 @@ mod tests {
         }
         assert!(!is_fresh(since, since - Duration::from_millis(1), limit));
         assert!(!is_fresh(since, since, Duration::ZERO));
-    }
-
-    #[test]
-    fn a_peer_is_what_the_uri_says() {
-        let table = [
-            ("http://localhost/k", false, "localhost", 80, "localhost"),
-            (
-                "https://b.s3.eu-west-1.amazonaws.com/k",
-                true,
-                "b.s3.eu-west-1.amazonaws.com",
-                443,
-                "b.s3.eu-west-1.amazonaws.com",
-            ),
-            ("http://127.0.0.1:9000/k", false, "127.0.0.1", 9000, "127.0.0.1:9000"),
-            ("https://h:443/", true, "h", 443, "h"),
-            ("http://h:443/", false, "h", 443, "h:443"),
-            ("http://[::1]:9000/k", false, "::1", 9000, "[::1]:9000"),
-        ];
-        for (uri, tls, address, port, host) in table {
-            let peer = Peer::of(&uri.parse().expect(uri)).expect(uri);
-            assert_eq!((peer.tls, peer.address(), peer.port), (tls, address, port), "{uri}");
-            assert_eq!(peer.to_string(), host, "{uri}");
-        }
-        assert!(Peer::of(&Uri::from_static("/path")).is_err());
     }
 }

@@ -44,9 +44,13 @@ pub fn meaning(answer: Answer<'_>) -> Meaning {
             _ => {}
         }
     }
-    let of_code = answer.code.and_then(kind_of_code);
-    let of_nothing = if answer.was_sent { PutErrorKind::Retry } else { PutErrorKind::Configuration };
-    Meaning::Failed(of_code.or_else(|| answer.status.map(kind_of_status)).unwrap_or(of_nothing))
+    Meaning::Failed(kind_of_failure(answer.code, answer.status, answer.was_sent))
+}
+
+/// What to do about a failed request of whatever kind to AWS.
+pub(super) fn kind_of_failure(code: Option<&str>, status: Option<u16>, was_sent: bool) -> PutErrorKind {
+    let of_nothing = if was_sent { PutErrorKind::Retry } else { PutErrorKind::Configuration };
+    code.and_then(kind_of_code).or_else(|| status.map(kind_of_status)).unwrap_or(of_nothing)
 }
 
 fn kind_of_code(code: &str) -> Option<PutErrorKind> {

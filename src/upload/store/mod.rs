@@ -19,6 +19,8 @@ mod early_answer;
 pub mod file;
 pub mod log;
 pub mod meaning;
+pub mod peer;
+pub mod proxy;
 pub mod s3;
 mod tls;
 
@@ -26,6 +28,8 @@ mod tls;
 mod recording_server;
 #[cfg(test)]
 mod test_body;
+#[cfg(test)]
+mod test_proxy;
 
 use std::fmt;
 use std::future::Future;

@@ -30,10 +30,11 @@ use remedy::{Failed, Remedy, Used};
 use request::Refusal;
 pub use settings::{
     CONNECTION_IDLE_MAX_DEFAULT, Checksum, Encryption, IfNoneMatch, REQUEST_TIMEOUT_DEFAULT, S3Settings, StoreError,
+    is_open_to_others,
 };
 
 use super::connector::Connector;
-use super::credentials::{AccessKeys, CredentialSource};
+use super::credentials::{CredentialSource, Credentials};
 use super::meaning::Meaning;
 use super::tls::Tls;
 use super::{Object, ObjectStore, PutError, PutErrorKind, PutFuture, PutOutcome};
@@ -41,7 +42,7 @@ use super::{Object, ObjectStore, PutError, PutErrorKind, PutFuture, PutOutcome};
 /// A bucket.
 pub struct S3Store {
     settings: S3Settings,
-    credentials: CredentialSource,
+    credentials: Credentials,
     connector: Connector,
     learned: Mutex<Learned>,
 }
@@ -65,21 +66,19 @@ impl S3Store {
             is_conditional: settings.if_none_match != IfNoneMatch::Never,
             client: None,
         };
-        Ok(Self {
-            connector: Connector::new(Tls::new(settings.ca_file.clone()), settings.connection_idle_max),
-            learned: Mutex::new(learned),
-            settings,
-            credentials,
-        })
+        let tls = Tls::new(settings.ca_file.clone());
+        let connector = Connector::new(tls, settings.proxies.clone(), settings.connection_idle_max);
+        let credentials = Credentials::new(credentials, &connector);
+        Ok(Self { connector, learned: Mutex::new(learned), settings, credentials })
     }
 
     async fn attempt(&self, object: &Object<'_>) -> Result<PutOutcome, PutError> {
         let (mut used, mut plain_is_tried) = (Used::default(), false);
         loop {
-            let keys = self.credentials.keys()?;
-            let (client, region, is_conditional) = self.prepared(keys);
+            let keys = self.credentials.keys().await?;
+            let (client, region, is_conditional) = self.prepared();
             let is_conditional = is_conditional && !plain_is_tried;
-            let refusal = match request::put(&client, &self.settings, object, is_conditional).await {
+            let refusal = match request::put(&client, &keys, &self.settings, object, is_conditional).await {
                 Ok(()) => {
                     if plain_is_tried {
                         self.conditions_are_refused();
@@ -89,7 +88,10 @@ impl S3Store {
                 Err(Refusal { meaning: Meaning::AlreadyThere, .. }) => return Ok(PutOutcome::AlreadyThere),
                 Err(refusal) => refusal,
             };
-            match used.remedy(&failed(&refusal, &region), self.settings.if_none_match, false) {
+            // What was refused is dropped at once, whoever needs keys next.
+            let is_of_keys = refusal.meaning == Meaning::Failed(PutErrorKind::Credentials);
+            let has_fresh = is_of_keys && self.credentials.refused(&keys);
+            match used.remedy(&failed(&refusal, &region), self.settings.if_none_match, has_fresh) {
                 Some(Remedy::AnotherConnection | Remedy::SignAnew | Remedy::FreshCredentials) => {}
                 Some(Remedy::Region(told)) => self.bucket_is_in(told),
                 Some(Remedy::WithoutCondition) => plain_is_tried = true,
@@ -102,10 +104,10 @@ impl S3Store {
     }
 
     /// The client to send with now, the region that it signs for, and whether puts are conditional.
-    fn prepared(&self, keys: &AccessKeys) -> (Client, String, bool) {
+    fn prepared(&self) -> (Client, String, bool) {
         let mut learned = self.learned();
         let region = learned.region.clone();
-        let new = || request::client(&self.settings, &region, keys, &self.connector);
+        let new = || request::client(&self.settings, &region, &self.connector);
         let client = learned.client.get_or_insert_with(new).clone();
         (client, region, learned.is_conditional)
     }

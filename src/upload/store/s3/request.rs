@@ -24,13 +24,12 @@ use super::super::{Object, PutError, PutErrorKind, chain, one_line};
 use super::checksum;
 use super::settings::{Encryption, S3Settings};
 
-/// A client for one region and one set of keys. Time limits, retries, credentials' cache and checksums of the SDK are off
+/// A client for one region. Keys change in its life, so each request brings them. Time limits, retries, credentials' cache and checksums of the SDK are off
 /// because each has its owner here.
-pub(super) fn client(settings: &S3Settings, region: &str, keys: &AccessKeys, connector: &Connector) -> Client {
+pub(super) fn client(settings: &S3Settings, region: &str, connector: &Connector) -> Client {
     let mut config = Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new(region.to_owned()))
-        .credentials_provider(keys.to_sdk())
         .identity_cache(IdentityCache::no_cache())
         .http_client(connector.clone())
         .sleep_impl(TokioSleep::new())
@@ -61,6 +60,7 @@ pub(super) struct Refusal {
 /// Sends the request once.
 pub(super) async fn put(
     client: &Client,
+    keys: &AccessKeys,
     settings: &S3Settings,
     object: &Object<'_>,
     is_conditional: bool,
@@ -87,7 +87,8 @@ pub(super) async fn put(
     for (name, value) in object.metadata {
         put = put.metadata(*name, value);
     }
-    match put.send().await {
+    let signing = Config::builder().credentials_provider(keys.to_sdk());
+    match put.customize().config_override(signing).send().await {
         Ok(_) => Ok(()),
         // Our own bytes first: what the network made of a body that broke off says nothing.
         Err(error) => Err(body_failure.get().map_or_else(|| refusal(&error, is_conditional), |why| own_bytes(why))),

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::super::one_line;
+use super::super::peer::is_near;
+use super::super::proxy::ProxySettings;
 use super::bucket::Bucket;
 use crate::upload::object_key::Prefix;
 
@@ -32,6 +34,10 @@ pub struct S3Settings {
     pub dual_stack: bool,
     /// Certificates that are trusted besides Mozilla's, PEM.
     pub ca_file: Option<PathBuf>,
+    /// Proxies between us and the store.
+    pub proxies: ProxySettings,
+    /// Logs may travel unencrypted to any host, not only to this machine and link-local addresses.
+    pub allow_http: bool,
     /// The longest an attempt may take.
     pub request_timeout: Duration,
     /// The longest a connection may idle, by the wall clock, and still be used.
@@ -110,6 +116,8 @@ impl S3Settings {
             fips: false,
             dual_stack: false,
             ca_file: None,
+            proxies: ProxySettings::default(),
+            allow_http: false,
             request_timeout: REQUEST_TIMEOUT_DEFAULT,
             connection_idle_max: CONNECTION_IDLE_MAX_DEFAULT,
             checksum: Checksum::default(),
@@ -123,7 +131,8 @@ impl S3Settings {
     }
 
     /// The region that requests are signed for at first.
-    pub(super) fn first_region(&self) -> &str {
+    #[must_use]
+    pub fn first_region(&self) -> &str {
         self.bucket.region().unwrap_or(&self.region)
     }
 
@@ -141,6 +150,9 @@ impl S3Settings {
         if let Some(endpoint) = &self.endpoint {
             if !is_endpoint(endpoint) {
                 return Err(StoreError::Endpoint);
+            }
+            if !self.allow_http && is_open_to_others(endpoint) {
+                return Err(StoreError::PlainHttp);
             }
             if self.fips || self.dual_stack {
                 return Err(StoreError::EndpointOfItsOwn);
@@ -168,6 +180,13 @@ fn is_endpoint(endpoint: &str) -> bool {
         && !uri.authority().is_some_and(|authority| authority.as_str().contains('@'))
 }
 
+/// Whether what is sent there can be read on its way.
+#[must_use]
+pub fn is_open_to_others(endpoint: &str) -> bool {
+    let uri: Option<hyper::Uri> = endpoint.parse().ok();
+    uri.is_some_and(|uri| uri.scheme_str() == Some("http") && !uri.host().is_some_and(is_near))
+}
+
 /// Why there can be no store of these settings. What only the store itself can know is told by the first put.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -176,6 +195,8 @@ pub enum StoreError {
     Region(String),
     /// The endpoint is not `http://host[:port][/path]` or `https://…`.
     Endpoint,
+    /// Logs would travel unencrypted to another machine.
+    PlainHttp,
     /// FIPS and dual-stack are endpoints of S3; another one was named.
     EndpointOfItsOwn,
     /// The name of an access point cannot stand in a path.
@@ -192,6 +213,10 @@ impl fmt::Display for StoreError {
             Self::Endpoint => {
                 write!(f, "the endpoint is not of the form http://host[:port][/path] or https://host[:port][/path]")
             }
+            Self::PlainHttp => write!(
+                f,
+                "the endpoint is plain http on another machine: logs could be read on their way; use https, or set S3_ALLOW_HTTP=true"
+            ),
             Self::EndpointOfItsOwn => {
                 write!(
                     f,
