@@ -113,6 +113,13 @@ impl Call {
         self
     }
 
+    /// The same through another port.
+    pub fn through(mut self, endpoint: &str) -> Self {
+        self.address = endpoint.replace("http://", "");
+        self.host.clone_from(&self.address);
+        self
+    }
+
     /// In place of `/bucket/key` at the address: `/key` at `bucket.localhost`.
     pub fn virtual_host(mut self, bucket: &str) -> Self {
         let port = self.address.rsplit(':').next().unwrap_or_default();
