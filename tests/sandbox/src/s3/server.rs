@@ -2,7 +2,7 @@
 
 use super::auth::KeyPair;
 use super::backend::Backend;
-use super::disk::{Disk, ObjectFacts};
+use super::disk::{BucketOptions, Disk, ObjectFacts};
 use super::faults::Faults;
 use super::front::{Front, domain};
 use super::layer::Behind;
@@ -29,6 +29,8 @@ pub struct S3Options {
     pub access_key_id: String,
     /// Default: made up for this server, so that no test works with another's by accident.
     pub secret_access_key: String,
+    /// Uploads with `If-None-Match` are answered with 501 `NotImplemented`, as by stores that do not have it. Default: no.
+    pub refuses_conditions: bool,
 }
 
 impl Default for S3Options {
@@ -38,6 +40,7 @@ impl Default for S3Options {
             region: REGION.to_owned(),
             access_key_id: format!("AKIA{}", id[..16].to_ascii_uppercase()),
             secret_access_key: format!("{first}{}", &second[..8]),
+            refuses_conditions: false,
         }
     }
 }
@@ -57,6 +60,14 @@ pub struct StoredObject {
     pub content_type: Option<String>,
     /// As it was sent.
     pub content_encoding: Option<String>,
+    /// `x-amz-server-side-encryption`, as it was sent; nothing is encrypted.
+    pub sse: Option<String>,
+    /// `x-amz-server-side-encryption-aws-kms-key-id`, as it was sent.
+    pub kms_key_id: Option<String>,
+    /// `x-amz-storage-class`, as it was sent.
+    pub storage_class: Option<String>,
+    /// What `x-amz-tagging` says.
+    pub tags: BTreeMap<String, String>,
 }
 
 impl StoredObject {
@@ -68,6 +79,10 @@ impl StoredObject {
             metadata: facts.metadata,
             content_type: facts.content_type,
             content_encoding: facts.content_encoding,
+            sse: facts.sse,
+            kms_key_id: facts.kms_key_id,
+            storage_class: facts.storage_class,
+            tags: facts.tags,
         }
     }
 }
@@ -133,11 +148,19 @@ impl S3Server {
     /// # Errors
     /// `InvalidInput` for a name that S3 does not allow, else what the file system says.
     pub fn create_bucket(&self, bucket: &str) -> io::Result<()> {
+        self.create_bucket_with(bucket, &BucketOptions::default())
+    }
+
+    /// As [`S3Server::create_bucket`], for an owner who demands something.
+    ///
+    /// # Errors
+    /// As [`S3Server::create_bucket`].
+    pub fn create_bucket_with(&self, bucket: &str, options: &BucketOptions) -> io::Result<()> {
         if !check_bucket_name(bucket) {
             let message = format!("S3 allows no bucket of the name {bucket:?}");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        self.disk.create_bucket(bucket)?;
+        self.disk.create_bucket(bucket, options)?;
         Ok(())
     }
 
@@ -183,7 +206,7 @@ impl S3Server {
 }
 
 fn service(options: &S3Options, disk: Arc<Disk>, domain: SingleDomain) -> S3Service {
-    let mut builder = S3ServiceBuilder::new(Backend::new(disk, &options.region));
+    let mut builder = S3ServiceBuilder::new(Backend::new(disk, &options.region, options.refuses_conditions));
     builder.set_auth(KeyPair::new(&options.access_key_id, &options.secret_access_key));
     builder.set_host(domain);
     builder.build()
