@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 const TAGS_MAX: usize = 10;
 
 /// # Errors
-/// 400 for what S3 would not take: no text, a name twice, too many.
+/// 400 for what S3 would not take: no text, other characters than it knows, a name twice, too many.
 pub(super) fn tags(header: &str) -> S3Result<BTreeMap<String, String>> {
     let mut tags = BTreeMap::new();
     for pair in header.split('&').filter(|pair| !pair.is_empty()) {
@@ -26,7 +26,16 @@ pub(super) fn tags(header: &str) -> S3Result<BTreeMap<String, String>> {
 fn decoded(text: &str) -> S3Result<String> {
     let spaced = text.replace('+', " ");
     let decoded = percent_decode_str(&spaced).decode_utf8();
-    decoded.map(Into::into).map_err(|_| malformed())
+    let text = decoded.map_err(|_| malformed())?;
+    if !text.chars().all(is_tag_character) {
+        return Err(s3_error!(InvalidTag, "The TagKey or TagValue you have provided is invalid"));
+    }
+    Ok(text.into_owned())
+}
+
+/// Letters and digits of any script, spaces, and a few more (Amazon S3 User Guide, "Categorizing your storage using tags").
+fn is_tag_character(character: char) -> bool {
+    character.is_alphanumeric() || character == ' ' || "+-=._:/@".contains(character)
 }
 
 fn malformed() -> S3Error {
@@ -52,7 +61,7 @@ mod tests {
     #[test]
     fn what_s3_would_not_take_is_refused() {
         let many: Vec<String> = (0..11).map(|number| format!("{number}=x")).collect();
-        for header in ["a=1&a=2", "a=%FF", &many.join("&")] {
+        for header in ["a=1&a=2", "a=%FF", "a=%26", "%0A=a", &many.join("&")] {
             assert!(tags(header).is_err(), "{header}");
         }
         assert_eq!(tags(&many[..10].join("&")).expect("tags").len(), 10);
