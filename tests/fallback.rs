@@ -32,6 +32,7 @@ impl Rescue {
             region: "eu-central-1".to_owned(),
             access_key_id: world.s3.access_key_id().to_owned(),
             secret_access_key: world.s3.secret_access_key().to_owned(),
+            ..S3Options::default()
         };
         let s3 = S3Server::start_with(objects.path(), options).await.unwrap();
         s3.create_bucket("rescue").unwrap();

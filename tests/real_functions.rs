@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
 
+mod prepared;
 mod world;
 
 #[path = "real_functions/delivered.rs"]

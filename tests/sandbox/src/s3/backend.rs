@@ -4,8 +4,10 @@
 //! that would change the result and is not implemented is refused too, never ignored.
 
 use super::checksums::{Checksums, Declared, Digester};
-use super::disk::{CommitError, Disk, IfExists, ObjectFacts};
+use super::demands;
+use super::disk::{BucketOptions, CommitError, Disk, IfExists, ObjectFacts};
 use super::listing::{PAGE_KEYS_MAX, page};
+use super::tags::tags;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -30,11 +32,12 @@ const LISTING_ESCAPES: &AsciiSet =
 pub(super) struct Backend {
     disk: Arc<Disk>,
     region: String,
+    refuses_conditions: bool,
 }
 
 impl Backend {
-    pub(super) fn new(disk: Arc<Disk>, region: &str) -> Self {
-        Self { disk, region: region.to_owned() }
+    pub(super) fn new(disk: Arc<Disk>, region: &str, refuses_conditions: bool) -> Self {
+        Self { disk, region: region.to_owned(), refuses_conditions }
     }
 
     fn require_bucket(&self, bucket: &str) -> S3Result<()> {
@@ -72,7 +75,7 @@ impl S3 for Backend {
         if !path::check_bucket_name(&bucket) {
             return Err(s3_error!(InvalidBucketName));
         }
-        if !self.disk.create_bucket(&bucket).map_err(disk_failed)? {
+        if !self.disk.create_bucket(&bucket, &BucketOptions::default()).map_err(disk_failed)? {
             return Err(s3_error!(BucketAlreadyOwnedByYou));
         }
         Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{bucket}")) }))
@@ -87,6 +90,11 @@ impl S3 for Backend {
         let trailer = request.headers.contains_key("x-amz-trailer");
         let mut input = request.input;
         self.require_bucket(&input.bucket)?;
+        let options = self.disk.bucket_options(&input.bucket).map_err(disk_failed)?;
+        demands::check(&options, &input)?;
+        if self.refuses_conditions && input.if_none_match.is_some() {
+            return Err(conditions_refused());
+        }
         let if_exists = check_supported(&input, trailer)?;
         let declared = Declared::of(&input)?;
 
@@ -97,7 +105,7 @@ impl S3 for Backend {
         declared.verify(&digests)?;
 
         let etag = digests.etag();
-        let facts = facts_of(&input, size_bytes, etag.clone(), digests.checksums.clone());
+        let facts = facts_of(&input, size_bytes, etag.clone(), digests.checksums.clone())?;
         self.disk.commit(&input.bucket, &facts, upload, if_exists).map_err(commit_failed)?;
         let checksums = digests.checksums;
         Ok(S3Response::new(PutObjectOutput {
@@ -107,6 +115,8 @@ impl S3 for Backend {
             checksum_crc32c: checksums.crc32c,
             checksum_sha1: checksums.sha1,
             checksum_sha256: checksums.sha256,
+            server_side_encryption: input.server_side_encryption,
+            ssekms_key_id: input.ssekms_key_id,
             ..Default::default()
         }))
     }
@@ -232,9 +242,9 @@ fn check_length(declared: Option<ContentLength>, received_bytes: u64) -> S3Resul
     }
 }
 
-fn facts_of(input: &PutObjectInput, size_bytes: u64, etag: String, checksums: Checksums) -> ObjectFacts {
+fn facts_of(input: &PutObjectInput, size_bytes: u64, etag: String, checksums: Checksums) -> S3Result<ObjectFacts> {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    ObjectFacts {
+    Ok(ObjectFacts {
         key: input.key.clone(),
         size_bytes,
         etag,
@@ -243,7 +253,11 @@ fn facts_of(input: &PutObjectInput, size_bytes: u64, etag: String, checksums: Ch
         content_encoding: input.content_encoding.clone(),
         metadata: input.metadata.clone().unwrap_or_default().into_iter().collect(),
         checksums,
-    }
+        sse: input.server_side_encryption.as_ref().map(|sse| sse.as_str().to_owned()),
+        kms_key_id: input.ssekms_key_id.clone(),
+        storage_class: input.storage_class.as_ref().map(|class| class.as_str().to_owned()),
+        tags: input.tagging.as_deref().map(tags).transpose()?.unwrap_or_default(),
+    })
 }
 
 fn listed(facts: ObjectFacts, show: impl Fn(String) -> String) -> Object {
@@ -295,6 +309,10 @@ fn incomplete_body() -> S3Error {
 
 fn not_implemented(what: &str) -> S3Error {
     s3_error!(NotImplemented, "{what} is not implemented by this test server")
+}
+
+fn conditions_refused() -> S3Error {
+    s3_error!(NotImplemented, "A header you provided implies functionality that is not implemented")
 }
 
 /// `s3s` checks the payload hash while the body passes and keeps the type of its error to itself: the text is all

@@ -3,6 +3,7 @@
 //! ```text
 //! <root>/<bucket>/<path of the key>                the bytes of an object, and nothing else
 //! <root>/.sandbox-s3/facts/<bucket>/<same path>    what else is known of it, as JSON
+//! <root>/.sandbox-s3/buckets/<bucket>             what its owner demands of it, as JSON
 //! <root>/.sandbox-s3/uploads/                      bodies that are still arriving
 //! ```
 //!
@@ -13,6 +14,7 @@
 
 use super::checksums::Checksums;
 use super::key_path::relative_path;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -37,6 +39,26 @@ pub(super) struct ObjectFacts {
     /// The `x-amz-meta-` headers, without that prefix.
     pub(super) metadata: BTreeMap<String, String>,
     pub(super) checksums: Checksums,
+    #[serde(default)]
+    pub(super) sse: Option<String>,
+    #[serde(default)]
+    pub(super) kms_key_id: Option<String>,
+    #[serde(default)]
+    pub(super) storage_class: Option<String>,
+    #[serde(default)]
+    pub(super) tags: BTreeMap<String, String>,
+}
+
+/// What the owner of a bucket demands of uploads; nothing at first. What does not fulfil it is refused as S3 does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketOptions {
+    /// A policy refuses uploads without `If-None-Match`: 403 `AccessDenied`.
+    pub demands_condition: bool,
+    /// Whose bucket it is: 403 `AccessDenied` to those who expect another (`x-amz-expected-bucket-owner`). Without one,
+    /// it is whose they expect.
+    pub owner: Option<String>,
+    /// Object Lock: 400 `InvalidRequest` to uploads with neither `Content-MD5` nor an `x-amz-checksum-` header.
+    pub object_lock: bool,
 }
 
 #[cfg(test)]
@@ -51,6 +73,10 @@ impl ObjectFacts {
             content_encoding: None,
             metadata: BTreeMap::new(),
             checksums: Checksums::default(),
+            sse: None,
+            kms_key_id: None,
+            storage_class: None,
+            tags: BTreeMap::new(),
         }
     }
 }
@@ -93,15 +119,22 @@ impl Disk {
         let disk = Self { root: root.to_owned(), lock: Mutex::new(()) };
         fs::create_dir_all(disk.uploads())?;
         fs::create_dir_all(disk.facts_root())?;
+        fs::create_dir_all(disk.bucket_options_root())?;
         Ok(disk)
     }
 
-    /// False if the bucket existed already.
-    pub(super) fn create_bucket(&self, bucket: &str) -> io::Result<bool> {
+    /// False if the bucket existed already; it stays as it is.
+    pub(super) fn create_bucket(&self, bucket: &str, options: &BucketOptions) -> io::Result<bool> {
         let _lock = self.lock();
         fs::create_dir_all(self.facts_root().join(bucket))?;
         match fs::create_dir(self.root.join(bucket)) {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                if *options != BucketOptions::default() {
+                    let options = serde_json::to_vec(options)?;
+                    fs::write(self.bucket_options_root().join(bucket), options)?;
+                }
+                Ok(true)
+            }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(error),
         }
@@ -109,6 +142,12 @@ impl Disk {
 
     pub(super) fn has_bucket(&self, bucket: &str) -> bool {
         self.root.join(bucket).is_dir()
+    }
+
+    /// The default for a bucket that has none, or is none.
+    pub(super) fn bucket_options(&self, bucket: &str) -> io::Result<BucketOptions> {
+        let _lock = self.lock();
+        Ok(read_json(&self.bucket_options_root().join(bucket))?.unwrap_or_default())
     }
 
     /// A file for a body that arrives. It vanishes when dropped, that is also when its sender goes away.
@@ -137,13 +176,13 @@ impl Disk {
 
     pub(super) fn facts(&self, bucket: &str, key: &str) -> io::Result<Option<ObjectFacts>> {
         let _lock = self.lock();
-        read_facts(&self.facts_path(bucket, key))
+        read_json(&self.facts_path(bucket, key))
     }
 
     /// An object and all its bytes: it was small enough to be sent, so it is small enough to be held.
     pub(super) fn read(&self, bucket: &str, key: &str) -> io::Result<Option<(ObjectFacts, Vec<u8>)>> {
         let _lock = self.lock();
-        let Some(facts) = read_facts(&self.facts_path(bucket, key))? else {
+        let Some(facts) = read_json::<ObjectFacts>(&self.facts_path(bucket, key))? else {
             return Ok(None);
         };
         let bytes = fs::read(self.object_path(bucket, key))?;
@@ -168,7 +207,7 @@ impl Disk {
                 if entry.file_type()?.is_dir() {
                     directories.push(entry.path());
                 } else {
-                    found.extend(read_facts(&entry.path())?);
+                    found.extend(read_json::<ObjectFacts>(&entry.path())?);
                 }
             }
         }
@@ -186,6 +225,10 @@ impl Disk {
 
     fn facts_root(&self) -> PathBuf {
         self.root.join(OWN_DIRECTORY).join("facts")
+    }
+
+    fn bucket_options_root(&self) -> PathBuf {
+        self.root.join(OWN_DIRECTORY).join("buckets")
     }
 
     fn uploads(&self) -> PathBuf {
@@ -206,7 +249,7 @@ fn publish(file: NamedTempFile, path: &Path) -> Result<(), CommitError> {
     Ok(())
 }
 
-fn read_facts(path: &Path) -> io::Result<Option<ObjectFacts>> {
+fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     match fs::read(path) {
         Ok(json) => Ok(Some(serde_json::from_slice(&json)?)),
         Err(error) if is_absence(&error) => Ok(None),
@@ -242,7 +285,7 @@ mod tests {
     fn disk() -> (Disk, tempfile::TempDir) {
         let root = tempfile::tempdir().expect("a temporary directory");
         let disk = Disk::open(root.path()).expect("a disk");
-        disk.create_bucket("logs").expect("a bucket");
+        disk.create_bucket("logs", &BucketOptions::default()).expect("a bucket");
         (disk, root)
     }
 

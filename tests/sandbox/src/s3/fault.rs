@@ -7,36 +7,118 @@ use std::collections::VecDeque;
 /// One way in which S3, or the network before it, fails a request.
 ///
 /// Each fault replaces the answer that the request would have had, whatever that was: also that of a request with a
-/// wrong signature. All but [`Fault::RefuseConnections`] and the two resets read the whole body first, so that
-/// a sender sees the fault and not a broken pipe.
+/// wrong signature. All but [`Fault::RefuseConnections`] and [`Fault::ResetMidBody`] read the whole body first, so that
+/// a sender sees the fault and not a broken pipe. Nothing is stored unless the name says so.
+///
+/// Statuses, codes and messages are those of the Amazon S3 API Reference, "Error responses".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// `connect()` fails with ECONNREFUSED and the connections that exist are reset. The port stays ours.
     ///
     /// This is a state of the port and not the fate of one request: it can be set, but not counted.
     RefuseConnections,
-    /// The connection is reset (RST) after the server took half of the body. Nothing is stored.
+    /// The connection is reset (RST) after the server took half of the body.
     ResetMidBody,
-    /// The request is read and never answered; the connection stays open. Nothing is stored.
+    /// The request is read, then the connection is reset in place of an answer.
+    ResetBeforeAnswer,
+    /// The request was carried out, then the connection is reset in place of an answer.
+    ResetAfterStoring,
+    /// The request is read and never answered; the connection stays open.
     Hang,
-    /// 503 `SlowDown`. Nothing is stored.
+    /// 503 `SlowDown`.
     SlowDown,
-    /// 503 `ServiceUnavailable`. Nothing is stored.
+    /// 503 `ServiceUnavailable`.
     ServiceUnavailable,
-    /// 500 `InternalError`. Nothing is stored.
+    /// 500 `InternalError`.
     InternalError,
     /// 500 `InternalError`, but the request was carried out: the object exists.
     InternalErrorAfterStoring,
-    /// The request was carried out, then the connection is reset in place of an answer.
-    ResetAfterStoring,
-    /// 403 `AccessDenied`. Nothing is stored.
-    AccessDenied,
-    /// 400 `ExpiredToken`. Nothing is stored.
+    /// 400 `RequestTimeout`: the body came too slowly.
+    RequestTimeout,
+    /// 409 `OperationAborted`.
+    OperationAborted,
+    /// 409 `ConditionalRequestConflict`.
+    ConditionalRequestConflict,
+    /// 429 `TooManyRequests`.
+    TooManyRequests,
+    /// 503 `ThrottlingException`.
+    Throttling,
+    /// 400 `KMS.ThrottlingException`.
+    KmsThrottling,
+    /// 400 `IncompleteBody`.
+    IncompleteBody,
+    /// 502 of something in between: a page for people in place of an error document.
+    BadGateway,
+    /// 400 `ExpiredToken`.
     ExpiredToken,
+    /// 403 `RequestExpired`.
+    RequestExpired,
+    /// 403 `RequestTimeTooSkewed`.
+    RequestTimeTooSkewed,
+    /// 403 `InvalidAccessKeyId`: new credentials that S3 does not know yet.
+    InvalidAccessKeyId,
+    /// 403 `AccessDenied`.
+    AccessDenied,
+    /// 403 `SignatureDoesNotMatch`.
+    SignatureDoesNotMatch,
+    /// 403 `AllAccessDisabled`.
+    AllAccessDisabled,
+    /// 404 `NoSuchBucket`.
+    NoSuchBucket,
+    /// 400 `KMS.DisabledException`.
+    KmsDisabled,
+    /// 301 `PermanentRedirect`; the server's own region stands in a header.
+    PermanentRedirect,
+    /// 307 `TemporaryRedirect`; the server's own region stands in a header.
+    TemporaryRedirect,
+    /// 400 `AuthorizationHeaderMalformed`; the server's own region stands in the error document only.
+    AuthorizationHeaderMalformed,
+    /// 501 `NotImplemented`, also to an upload without a condition.
+    NotImplemented,
 }
 
 impl Fault {
+    /// What passes by itself.
+    pub const TRANSIENT: [Fault; 16] = [
+        Fault::ResetMidBody,
+        Fault::ResetBeforeAnswer,
+        Fault::ResetAfterStoring,
+        Fault::Hang,
+        Fault::SlowDown,
+        Fault::ServiceUnavailable,
+        Fault::InternalError,
+        Fault::InternalErrorAfterStoring,
+        Fault::RequestTimeout,
+        Fault::OperationAborted,
+        Fault::ConditionalRequestConflict,
+        Fault::TooManyRequests,
+        Fault::Throttling,
+        Fault::KmsThrottling,
+        Fault::IncompleteBody,
+        Fault::BadGateway,
+    ];
+
+    /// What other credentials, or another signature, may heal.
+    pub const CREDENTIALS: [Fault; 4] =
+        [Fault::ExpiredToken, Fault::RequestExpired, Fault::RequestTimeTooSkewed, Fault::InvalidAccessKeyId];
+
+    /// What only a person can mend.
+    pub const CONFIGURATION: [Fault; 5] = [
+        Fault::AccessDenied,
+        Fault::SignatureDoesNotMatch,
+        Fault::AllAccessDisabled,
+        Fault::NoSuchBucket,
+        Fault::KmsDisabled,
+    ];
+
+    /// A bucket that is elsewhere.
+    pub const REGION: [Fault; 3] =
+        [Fault::PermanentRedirect, Fault::TemporaryRedirect, Fault::AuthorizationHeaderMalformed];
+
     /// Every fault that is the fate of one request, and so can be counted, scripted and drawn at random.
+    pub const ALL: [Fault; 29] = all();
+
+    /// Some of each group but [`Fault::REGION`], for stories that want variety and not every code there is.
     pub const COUNTABLE: [Fault; 9] = [
         Fault::ResetMidBody,
         Fault::Hang,
@@ -48,6 +130,21 @@ impl Fault {
         Fault::AccessDenied,
         Fault::ExpiredToken,
     ];
+}
+
+const fn all() -> [Fault; 29] {
+    let groups: [&[Fault]; 4] = [&Fault::TRANSIENT, &Fault::CREDENTIALS, &Fault::CONFIGURATION, &Fault::REGION];
+    let mut all = [Fault::NotImplemented; 29];
+    let (mut filled, mut group) = (0, 0);
+    while group < groups.len() {
+        let (_, rest) = all.split_at_mut(filled);
+        let (places, _) = rest.split_at_mut(groups[group].len());
+        places.copy_from_slice(groups[group]);
+        filled += groups[group].len();
+        group += 1;
+    }
+    assert!(filled + 1 == all.len(), "the last one is in no group");
+    all
 }
 
 /// Which requests a plan speaks of.
@@ -158,6 +255,15 @@ mod tests {
         let draw = |seed| -> Vec<_> { RandomFaults::new(seed, 300, &Fault::COUNTABLE).take(200).collect() };
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
+    }
+
+    #[test]
+    fn every_fault_of_a_request_is_listed_once() {
+        let listed: std::collections::HashSet<_> = Fault::ALL.into_iter().collect();
+        assert_eq!(listed.len(), Fault::ALL.len());
+        assert!(Fault::COUNTABLE.iter().all(|fault| listed.contains(fault)));
+        assert!(!listed.contains(&Fault::RefuseConnections));
+        assert_eq!(Fault::NotImplemented as usize, Fault::ALL.len(), "the last variant, and one that is not listed");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::faults::Faults;
 use super::log::{RequestLog, RequestSeen};
 use super::target::Target;
 use super::upload::Upload;
+use super::upstream::Upstream;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue, IF_NONE_MATCH};
 use hyper::http::request::Parts;
@@ -25,12 +26,20 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const SECURITY_TOKEN: &str = "x-amz-security-token";
 
 pub(super) struct Layer {
-    pub(super) s3: S3Service,
+    pub(super) behind: Behind,
     pub(super) domain: SingleDomain,
     pub(super) region: String,
     pub(super) faults: Faults,
     pub(super) log: Arc<RequestLog>,
     pub(super) latency: Arc<Latency>,
+}
+
+/// Who makes something of a request.
+pub(super) enum Behind {
+    /// S3 in this process.
+    Service(S3Service),
+    /// A server of somebody else's.
+    Upstream(Upstream),
 }
 
 /// How long every answer is kept back.
@@ -59,6 +68,8 @@ enum Course {
     ServeAndAnswer(ErrorAnswer),
     /// S3 carries it out, then the connection is reset.
     ServeAndReset,
+    /// The body is read, then the connection is reset; S3 never hears of it.
+    ReadAndReset,
     /// S3 gets half of the body, then the connection is reset.
     ServeHalfAndReset,
     /// The body is read, and then nothing.
@@ -68,13 +79,14 @@ enum Course {
 }
 
 impl Course {
-    fn of(fault: Option<Fault>) -> Self {
+    fn of(fault: Option<Fault>, region: &str) -> Self {
         let Some(fault) = fault else {
             return Self::Serve;
         };
-        match (fault, ErrorAnswer::of(fault)) {
+        match (fault, ErrorAnswer::of(fault, region)) {
             (Fault::InternalErrorAfterStoring, Some(answer)) => Self::ServeAndAnswer(answer),
             (_, Some(answer)) => Self::Refuse(answer),
+            (Fault::ResetBeforeAnswer, None) => Self::ReadAndReset,
             (Fault::ResetAfterStoring, None) => Self::ServeAndReset,
             (Fault::ResetMidBody, None) => Self::ServeHalfAndReset,
             (Fault::Hang, None) => Self::Hang,
@@ -89,7 +101,7 @@ impl Layer {
         let (head, incoming) = request.into_parts();
         let upload = Upload::new(incoming);
         let noted = self.note(&head, &link, upload.clone());
-        let course = Course::of(noted.fault);
+        let course = Course::of(noted.fault, &self.region);
 
         let mut response = match course {
             Course::Refuse(answer) => {
@@ -103,6 +115,11 @@ impl Layer {
             }
             Course::ServeAndReset => {
                 self.serve(head, &upload, &noted).await?;
+                link.reset();
+                pending().await
+            }
+            Course::ReadAndReset => {
+                upload.drain().await;
                 link.reset();
                 pending().await
             }
@@ -131,12 +148,15 @@ impl Layer {
 
     /// What S3 makes of it, with the whole body read.
     async fn serve(&self, head: Parts, upload: &Upload, noted: &Noted<'_>) -> Result<HttpResponse, HttpError> {
-        let response = match check_region(&head.headers, &self.region) {
-            Ok(()) => {
-                let body = Body::http_body(upload.clone());
-                self.s3.call(Request::from_parts(head, body)).await?
-            }
-            Err(wrong) => wrong.into_response(),
+        let response = match &self.behind {
+            Behind::Service(s3) => match check_region(&head.headers, &self.region) {
+                Ok(()) => {
+                    let body = Body::http_body(upload.clone());
+                    s3.call(Request::from_parts(head, body)).await?
+                }
+                Err(wrong) => wrong.into_response(),
+            },
+            Behind::Upstream(upstream) => upstream.call(head, upload.clone()).await,
         };
         upload.drain().await;
         if noted.is_put && response.status().is_success() {

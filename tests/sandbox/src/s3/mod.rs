@@ -10,6 +10,9 @@
 //!   it is left, not even the port.
 //! - Between the network and S3 lies a layer of faults ([`Faults`]), switched while the server runs. What it did to which
 //!   request is in [`S3Server::requests`], what is in the bucket in [`S3Server::objects`].
+//! - The same layer lies before a server of somebody else's, if it is asked to: [`S3Proxy`].
+//! - What owners demand of uploads to a bucket is demanded: [`BucketOptions`]. Encryption, storage class and tags are kept as
+//!   words for tests to look at.
 //!
 //! Not there, and refused with 501 where it would matter: multipart uploads, versions, `Range`, delimiters in listings,
 //! checksums in trailers, and a key that is also the directory of another (`a` beside `a/b`).
@@ -49,19 +52,26 @@ mod auth;
 mod backend;
 mod checksums;
 mod connection;
+mod demands;
 mod disk;
 mod fault;
 mod faults;
+mod front;
 mod gate;
 mod key_path;
 mod layer;
 mod listing;
 mod log;
+mod proxy;
 mod server;
+mod tags;
 mod target;
 mod upload;
+mod upstream;
 
+pub use disk::BucketOptions;
 pub use fault::{Fault, RandomFaults, Requests};
 pub use faults::Faults;
 pub use log::RequestSeen;
+pub use proxy::S3Proxy;
 pub use server::{S3Options, S3Server, StoredObject};

@@ -1,23 +1,20 @@
-//! The server: put together, started on its own thread, and stopped.
+//! The server over a directory.
 
 use super::auth::KeyPair;
 use super::backend::Backend;
-use super::connection::accept_all;
-use super::disk::{Disk, ObjectFacts};
+use super::disk::{BucketOptions, Disk, ObjectFacts};
 use super::faults::Faults;
-use super::gate::Gate;
-use super::layer::{Latency, Layer};
-use super::log::{RequestLog, RequestSeen};
+use super::front::{Front, domain};
+use super::layer::Behind;
+use super::log::RequestSeen;
 use s3s::host::SingleDomain;
 use s3s::path::check_bucket_name;
-use s3s::service::S3ServiceBuilder;
+use s3s::service::{S3Service, S3ServiceBuilder};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
 /// The region that a bucket is in when nobody cares.
@@ -32,6 +29,8 @@ pub struct S3Options {
     pub access_key_id: String,
     /// Default: made up for this server, so that no test works with another's by accident.
     pub secret_access_key: String,
+    /// Uploads with `If-None-Match` are answered with 501 `NotImplemented`, as by stores that do not have it. Default: no.
+    pub refuses_conditions: bool,
 }
 
 impl Default for S3Options {
@@ -41,6 +40,7 @@ impl Default for S3Options {
             region: REGION.to_owned(),
             access_key_id: format!("AKIA{}", id[..16].to_ascii_uppercase()),
             secret_access_key: format!("{first}{}", &second[..8]),
+            refuses_conditions: false,
         }
     }
 }
@@ -60,6 +60,14 @@ pub struct StoredObject {
     pub content_type: Option<String>,
     /// As it was sent.
     pub content_encoding: Option<String>,
+    /// `x-amz-server-side-encryption`, as it was sent; nothing is encrypted.
+    pub sse: Option<String>,
+    /// `x-amz-server-side-encryption-aws-kms-key-id`, as it was sent.
+    pub kms_key_id: Option<String>,
+    /// `x-amz-storage-class`, as it was sent.
+    pub storage_class: Option<String>,
+    /// What `x-amz-tagging` says.
+    pub tags: BTreeMap<String, String>,
 }
 
 impl StoredObject {
@@ -71,6 +79,10 @@ impl StoredObject {
             metadata: facts.metadata,
             content_type: facts.content_type,
             content_encoding: facts.content_encoding,
+            sse: facts.sse,
+            kms_key_id: facts.kms_key_id,
+            storage_class: facts.storage_class,
+            tags: facts.tags,
         }
     }
 }
@@ -81,19 +93,7 @@ impl StoredObject {
 pub struct S3Server {
     options: S3Options,
     disk: Arc<Disk>,
-    gate: Arc<Gate>,
-    faults: Faults,
-    log: Arc<RequestLog>,
-    latency: Arc<Latency>,
-    /// Dropping the sender ends the thread.
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// The parts of a server that its thread shares with its owner.
-struct Running {
-    gate: Arc<Gate>,
-    faults: Faults,
+    front: Front,
 }
 
 impl S3Server {
@@ -111,25 +111,18 @@ impl S3Server {
     /// As [`S3Server::start`].
     pub async fn start_with(root: impl AsRef<Path>, options: S3Options) -> io::Result<Self> {
         let disk = Arc::new(Disk::open(root.as_ref())?);
-        let (log, latency) = (Arc::new(RequestLog::new()), Arc::new(Latency::default()));
-        let (started, running) = oneshot::channel();
-        let (stop, stopped) = oneshot::channel();
-        let thread = {
+        let front = {
             let (options, disk) = (options.clone(), Arc::clone(&disk));
-            let shared = (Arc::clone(&log), Arc::clone(&latency));
-            thread::Builder::new()
-                .name("s3-server".to_owned())
-                .spawn(move || run(&options, disk, shared, started, stopped))?
+            let region = options.region.clone();
+            Front::start(region, move |gate| Ok(Behind::Service(service(&options, disk, domain(gate)?)))).await?
         };
-        let Running { gate, faults } =
-            running.await.map_err(|_| io::Error::other("the server's thread died while it started"))??;
-        Ok(Self { options, disk, gate, faults, log, latency, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { options, disk, front })
     }
 
     /// `http://127.0.0.1:PORT`. The same for as long as the server lives.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.gate.address())
+        self.front.endpoint()
     }
 
     /// The region that requests must be signed for.
@@ -155,35 +148,43 @@ impl S3Server {
     /// # Errors
     /// `InvalidInput` for a name that S3 does not allow, else what the file system says.
     pub fn create_bucket(&self, bucket: &str) -> io::Result<()> {
+        self.create_bucket_with(bucket, &BucketOptions::default())
+    }
+
+    /// As [`S3Server::create_bucket`], for an owner who demands something.
+    ///
+    /// # Errors
+    /// As [`S3Server::create_bucket`].
+    pub fn create_bucket_with(&self, bucket: &str, options: &BucketOptions) -> io::Result<()> {
         if !check_bucket_name(bucket) {
             let message = format!("S3 allows no bucket of the name {bucket:?}");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        self.disk.create_bucket(bucket)?;
+        self.disk.create_bucket(bucket, options)?;
         Ok(())
     }
 
     /// The switch for faults.
     #[must_use]
     pub fn faults(&self) -> Faults {
-        self.faults.clone()
+        self.front.faults.clone()
     }
 
     /// Keeps every answer back for so long, in whole milliseconds, as a store does that is some way off; not at all at
     /// first. An answer that is kept back already stays so.
     pub fn set_latency(&self, latency: Duration) {
-        self.latency.set(latency);
+        self.front.latency.set(latency);
     }
 
     /// Every request seen so far, in the order of arrival. A refused connection brings none.
     #[must_use]
     pub fn requests(&self) -> Vec<RequestSeen> {
-        self.log.snapshot()
+        self.front.log.snapshot()
     }
 
     /// Waits, without a limit of its own, until `condition` holds of the requests seen so far, and returns those.
     pub async fn requests_until(&self, condition: impl FnMut(&[RequestSeen]) -> bool) -> Vec<RequestSeen> {
-        self.log.until(condition).await
+        self.front.log.until(condition).await
     }
 
     /// Everything in a bucket, sorted by key.
@@ -204,77 +205,9 @@ impl S3Server {
     }
 }
 
-impl Drop for S3Server {
-    fn drop(&mut self) {
-        self.gate.stop();
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // If it panicked, its message is on stderr already; a panic here would hide the test's own.
-            let _ = thread.join();
-        }
-    }
-}
-
-/// The server's thread. When it returns, its runtime and with it every connection is gone.
-fn run(
-    options: &S3Options,
-    disk: Arc<Disk>,
-    shared: (Arc<RequestLog>, Arc<Latency>),
-    started: oneshot::Sender<io::Result<Running>>,
-    stopped: oneshot::Receiver<()>,
-) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            let _ = started.send(Err(error)); // nobody waits any more: nothing to do either
-            return;
-        }
-    };
-    runtime.block_on(async {
-        let (running, layer) = match assemble(options, disk, shared) {
-            Ok(parts) => parts,
-            Err(error) => {
-                let _ = started.send(Err(error));
-                return;
-            }
-        };
-        let gate = Arc::clone(&running.gate);
-        if started.send(Ok(running)).is_err() {
-            return;
-        }
-        tokio::select! {
-            _ = stopped => {}
-            never = accept_all(gate, Arc::new(layer)) => match never {},
-        }
-    });
-}
-
-fn assemble(
-    options: &S3Options,
-    disk: Arc<Disk>,
-    (log, latency): (Arc<RequestLog>, Arc<Latency>),
-) -> io::Result<(Running, Layer)> {
-    let gate = Arc::new(Gate::open()?);
-    let faults = Faults::none(Arc::clone(&gate));
-    let layer = Layer {
-        s3: {
-            let mut builder = S3ServiceBuilder::new(Backend::new(disk, &options.region));
-            builder.set_auth(KeyPair::new(&options.access_key_id, &options.secret_access_key));
-            builder.set_host(domain(&gate)?);
-            builder.build()
-        },
-        domain: domain(&gate)?,
-        region: options.region.clone(),
-        faults: faults.clone(),
-        log,
-        latency,
-    };
-    Ok((Running { gate, faults }, layer))
-}
-
-/// What buckets are subdomains of.
-fn domain(gate: &Gate) -> io::Result<SingleDomain> {
-    let name = format!("localhost:{}", gate.address().port());
-    SingleDomain::new(&name).map_err(io::Error::other)
+fn service(options: &S3Options, disk: Arc<Disk>, domain: SingleDomain) -> S3Service {
+    let mut builder = S3ServiceBuilder::new(Backend::new(disk, &options.region, options.refuses_conditions));
+    builder.set_auth(KeyPair::new(&options.access_key_id, &options.secret_access_key));
+    builder.set_host(domain);
+    builder.build()
 }

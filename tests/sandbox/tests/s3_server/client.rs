@@ -94,9 +94,7 @@ pub fn call(s3: &S3Server, method: &'static str, bucket: &str, key: &str) -> Cal
 
 /// An upload of `body` to the bucket `logs`.
 pub fn put(s3: &S3Server, key: &str, body: impl Into<Bytes>) -> Call {
-    let mut put = call(s3, "PUT", "logs", key);
-    put.body = body.into();
-    put
+    call(s3, "PUT", "logs", key).body(body)
 }
 
 /// A page of the bucket `logs`.
@@ -110,6 +108,18 @@ pub fn list(s3: &S3Server, query: &[(&str, &str)]) -> Call {
 impl Call {
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// The same through another port.
+    pub fn through(mut self, endpoint: &str) -> Self {
+        self.address = endpoint.replace("http://", "");
+        self.host.clone_from(&self.address);
         self
     }
 

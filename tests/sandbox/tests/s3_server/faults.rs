@@ -2,12 +2,13 @@
 
 use crate::World;
 use crate::client::{Connection, call, io_error_kind, put};
-use sandbox::s3::{Fault, RandomFaults, RequestSeen, Requests, S3Server};
+use sandbox::s3::{Fault, RandomFaults, RequestSeen, Requests, S3Options, S3Server};
+use std::collections::HashSet;
 use std::future::Future;
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
 
-static BODY: [u8; 1 << 20] = [b'x'; 1 << 20];
+pub static BODY: [u8; 1 << 20] = [b'x'; 1 << 20];
 
 async fn statuses(world: &World, requests: usize) -> Vec<Option<u16>> {
     let mut statuses = Vec::new();
@@ -18,22 +19,55 @@ async fn statuses(world: &World, requests: usize) -> Vec<Option<u16>> {
     statuses
 }
 
+/// Every fault that answers: status, code, whether the object is there.
+pub const ANSWERS: [(Fault, u16, &str, bool); 25] = [
+    (Fault::SlowDown, 503, "SlowDown", false),
+    (Fault::ServiceUnavailable, 503, "ServiceUnavailable", false),
+    (Fault::InternalError, 500, "InternalError", false),
+    (Fault::InternalErrorAfterStoring, 500, "InternalError", true),
+    (Fault::RequestTimeout, 400, "RequestTimeout", false),
+    (Fault::OperationAborted, 409, "OperationAborted", false),
+    (Fault::ConditionalRequestConflict, 409, "ConditionalRequestConflict", false),
+    (Fault::TooManyRequests, 429, "TooManyRequests", false),
+    (Fault::Throttling, 503, "ThrottlingException", false),
+    (Fault::KmsThrottling, 400, "KMS.ThrottlingException", false),
+    (Fault::IncompleteBody, 400, "IncompleteBody", false),
+    (Fault::BadGateway, 502, "", false),
+    (Fault::ExpiredToken, 400, "ExpiredToken", false),
+    (Fault::RequestExpired, 403, "RequestExpired", false),
+    (Fault::RequestTimeTooSkewed, 403, "RequestTimeTooSkewed", false),
+    (Fault::InvalidAccessKeyId, 403, "InvalidAccessKeyId", false),
+    (Fault::AccessDenied, 403, "AccessDenied", false),
+    (Fault::SignatureDoesNotMatch, 403, "SignatureDoesNotMatch", false),
+    (Fault::AllAccessDisabled, 403, "AllAccessDisabled", false),
+    (Fault::NoSuchBucket, 404, "NoSuchBucket", false),
+    (Fault::KmsDisabled, 400, "KMS.DisabledException", false),
+    (Fault::PermanentRedirect, 301, "PermanentRedirect", false),
+    (Fault::TemporaryRedirect, 307, "TemporaryRedirect", false),
+    (Fault::AuthorizationHeaderMalformed, 400, "AuthorizationHeaderMalformed", false),
+    (Fault::NotImplemented, 501, "NotImplemented", false),
+];
+
+/// Those that do not.
+const SILENT: [Fault; 4] = [Fault::ResetMidBody, Fault::ResetBeforeAnswer, Fault::ResetAfterStoring, Fault::Hang];
+
+#[test]
+fn every_fault_answers_or_is_silent() {
+    let answers = ANSWERS.iter().map(|(fault, ..)| *fault);
+    let tested: HashSet<_> = answers.chain(SILENT).collect();
+    assert_eq!(tested, HashSet::from(Fault::ALL));
+}
+
 #[tokio::test]
 async fn an_error_answer_has_its_status_and_code_and_stores_only_if_it_says_so() {
-    for (fault, status, code, stored) in [
-        (Fault::SlowDown, 503, "SlowDown", false),
-        (Fault::ServiceUnavailable, 503, "ServiceUnavailable", false),
-        (Fault::InternalError, 500, "InternalError", false),
-        (Fault::InternalErrorAfterStoring, 500, "InternalError", true),
-        (Fault::AccessDenied, 403, "AccessDenied", false),
-        (Fault::ExpiredToken, 400, "ExpiredToken", false),
-    ] {
+    for (fault, status, code, stored) in ANSWERS {
         let world = World::new().await;
         world.s3.faults().next(1, fault);
         let reply = put(&world.s3, "a", &BODY[..]).send().await;
         let reply = reply.expect("an answer");
         assert_eq!(reply.error(), (status, code.to_owned()), "{fault:?}");
-        assert_eq!(reply.header("content-type"), Some("application/xml"));
+        let content_type = if code.is_empty() { "text/html" } else { "application/xml" };
+        assert_eq!(reply.header("content-type"), Some(content_type), "{fault:?}");
 
         let seen = world.s3.requests().remove(0);
         assert_eq!((seen.status, seen.fault), (Some(status), Some(fault)));
@@ -44,6 +78,24 @@ async fn an_error_answer_has_its_status_and_code_and_stores_only_if_it_says_so()
         } else {
             world.assert_nothing_stored(code);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_elsewhere_is_told_where_each_answer_tells_it() {
+    let options = S3Options { region: "eu-south-2".to_owned(), ..S3Options::default() };
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let s3 = S3Server::start_with(root.path(), options).await.expect("a server");
+    let (region, endpoint) = ("eu-south-2", "s3.eu-south-2.amazonaws.com");
+    for (fault, header, element, value) in [
+        (Fault::PermanentRedirect, Some(region), "Endpoint", endpoint),
+        (Fault::TemporaryRedirect, Some(region), "Endpoint", endpoint),
+        (Fault::AuthorizationHeaderMalformed, None, "Region", region),
+    ] {
+        s3.faults().next(1, fault);
+        let reply = put(&s3, "a", "text").send().await.expect("an answer");
+        assert_eq!(reply.header("x-amz-bucket-region"), header, "{fault:?}");
+        assert_eq!(reply.elements(element), [value], "{fault:?}");
     }
 }
 
@@ -69,6 +121,19 @@ async fn a_reset_in_mid_body_takes_half_of_it_and_leaves_nothing() {
     assert_eq!((seen.status, seen.stored), (None, false));
     assert_eq!(seen.fault, Some(Fault::ResetMidBody));
     world.assert_nothing_stored("reset in mid-body");
+}
+
+#[tokio::test]
+async fn a_reset_before_the_answer_takes_all_and_leaves_nothing() {
+    let world = World::new().await;
+    world.s3.faults().next(1, Fault::ResetBeforeAnswer);
+    let failure = put(&world.s3, "a", &BODY[..]).send().await.err();
+    let kind = failure.as_ref().and_then(io_error_kind);
+    assert_eq!(kind, Some(ErrorKind::ConnectionReset), "{failure:?}");
+    let ended = |seen: &[RequestSeen]| seen[0].body_bytes == 1 << 20;
+    let seen = world.requests_until(ended).await.remove(0);
+    assert_eq!((seen.status, seen.stored), (None, false));
+    world.assert_nothing_stored("reset before the answer");
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! The S3 server, driven from outside by a client that was written for this.
 
 mod client;
+mod demands;
 mod faults;
+mod proxy;
 mod refusing;
 mod storing;
 
