@@ -177,6 +177,7 @@ impl Layer {
             fault,
             stored: false,
             if_none_match: head.headers.get(IF_NONE_MATCH).is_some_and(|it| it == "*"),
+            head_bytes: head_bytes(head),
             body_bytes: 0,
             headers: without_secrets(&head.headers),
             connection: link.connection,
@@ -226,6 +227,13 @@ impl Drop for Noted<'_> {
     fn drop(&mut self) {
         self.update(|_| {});
     }
+}
+
+/// `PUT /path HTTP/1.1`, then a line for each header, then an empty one.
+fn head_bytes(head: &Parts) -> u64 {
+    let line = format!("{} {} HTTP/1.1\r\n", head.method, head.uri).len();
+    let headers = head.headers.iter().map(|(name, value)| name.as_str().len() + ": \r\n".len() + value.len());
+    (line + headers.sum::<usize>() + "\r\n".len()) as u64
 }
 
 fn without_secrets(headers: &HeaderMap) -> BTreeMap<String, String> {

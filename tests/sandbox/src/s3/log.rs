@@ -22,6 +22,8 @@ pub struct RequestSeen {
     pub stored: bool,
     /// It was a conditional PUT (`If-None-Match: *`).
     pub if_none_match: bool,
+    /// Bytes of the request line and of all headers, as HTTP/1.1 writes them.
+    pub head_bytes: u64,
     /// As many bytes of the body as the server took.
     pub body_bytes: u64,
     /// Names in lower case, without `authorization` and `x-amz-security-token`: tests print this.
