@@ -18,7 +18,7 @@ mod moto;
 #[path = "delivery_suite/world.rs"]
 mod world;
 
-/// A test for each case and store: `case;`, or `case, not on moto: "why";`.
+/// A test for each case and store: `case;`, or `case, not on moto: "why";`, or `case, not on sandbox: "why";`.
 macro_rules! suite {
     (@tests $which:ident; $($(#[$attribute:meta])? $case:ident)*) => {
         $(
@@ -29,9 +29,9 @@ macro_rules! suite {
             }
         )*
     };
-    ($($case:ident $(, not on moto: $why:literal)?;)*) => {
+    ($($case:ident $(, not on moto: $why:literal)? $(, not on sandbox: $why_sandbox:literal)?;)*) => {
         mod on_sandbox {
-            suite!(@tests Sandbox; $($case)*);
+            suite!(@tests Sandbox; $($(#[ignore = $why_sandbox])? $case)*);
         }
         mod on_moto {
             suite!(@tests Moto; $($(#[ignore = $why])? $case)*);
@@ -57,4 +57,5 @@ suite! {
     a_bucket_of_another_owner_takes_nothing, not on moto: "moto takes no notice of the expected owner";
     a_bucket_that_demands_a_condition_takes_conditional_puts_only, not on moto: "moto's policies refuse conditional puts as well";
     a_store_without_conditional_puts_is_asked_once_and_gets_plain_ones, not on moto: "moto has conditional puts";
+    a_role_is_assumed_and_its_keys_are_those_that_sign, not on sandbox: "the sandbox has no STS";
 }

@@ -317,3 +317,14 @@ pub async fn a_store_without_conditional_puts_is_asked_once_and_gets_plain_ones(
     assert_eq!(puts, [(true, Some(501)), (true, Some(501)), (false, Some(200)), (false, Some(200))]);
     assert_eq!(world.stored(), [lines.once("a"), lines.once("b")]);
 }
+
+/// The sandbox's server has no STS.
+pub async fn a_role_is_assumed_and_its_keys_are_those_that_sign(which: Which) {
+    let Some(world) = World::new(which, Wanted::default()).await else { return };
+    let store = world.store_of_role("logs").expect("an STS");
+    let lines = Lines::new("a line");
+    for key in ["a", "b"] {
+        assert_eq!(store.put(&lines.object(key)).await, STORED);
+    }
+    assert_eq!(world.stored(), ["a", "b"].map(|key| lines.once(key)));
+}

@@ -68,6 +68,11 @@ impl Moto {
         let () = self.ask(&command);
     }
 
+    /// A role that everybody may assume; its ARN.
+    pub fn create_role(&self, name: &str) -> String {
+        self.ask(&json!({ "do": "create_role", "name": name }))
+    }
+
     /// Everything in a bucket, sorted by key.
     pub fn objects(&self, bucket: &str) -> Vec<Arrived> {
         self.ask(&json!({ "do": "objects", "bucket": bucket }))

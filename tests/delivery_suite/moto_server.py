@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from functools import partial
 
 # Three calls make the user; from then on every signature is verified.
 os.environ["INITIAL_NO_AUTH_ACTION_COUNT"] = "3"
@@ -53,6 +54,17 @@ def create_bucket(s3, bucket, versioned, object_lock):
         )
 
 
+def create_role(iam, name):
+    """A role that everybody may assume, with every right. Its ARN."""
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
+    }
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]
+    iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=json.dumps(EVERYTHING))
+    return role["Arn"]
+
+
 def versions(s3, bucket):
     """Every version of every key, the newest of a key marked."""
     pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
@@ -88,7 +100,12 @@ def main():
     address = "%s:%d" % server.get_host_and_port()
     key = make_user(address)
     s3 = client("s3", address, key["AccessKeyId"], key["SecretAccessKey"])
-    commands = {"create_bucket": create_bucket, "objects": objects}
+    iam = client("iam", address, key["AccessKeyId"], key["SecretAccessKey"])
+    commands = {
+        "create_bucket": partial(create_bucket, s3),
+        "create_role": partial(create_role, iam),
+        "objects": partial(objects, s3),
+    }
 
     def say(answer):
         print(json.dumps(answer), flush=True)
@@ -96,7 +113,7 @@ def main():
     say({"address": address, "key_id": key["AccessKeyId"], "secret": key["SecretAccessKey"], "region": REGION})
     for line in sys.stdin:
         command = json.loads(line)
-        say(commands[command.pop("do")](s3, **command))
+        say(commands[command.pop("do")](**command))
 
 
 main()

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use logspool::upload::store::credentials::CredentialSource;
+use logspool::upload::store::credentials::assume_role::{RoleSettings, session_name};
 use logspool::upload::store::s3::{Bucket, S3Settings, S3Store};
 use logspool::upload::store::{CHUNK_BYTES_MAX, Chunks, Object, ObjectBody};
 use sandbox::s3::{BucketOptions, Faults, RequestSeen, S3Options, S3Proxy, S3Server};
@@ -164,6 +165,21 @@ impl World {
     pub fn store_with(&self, change: impl FnOnce(&mut S3Settings)) -> S3Store {
         let (id, secret) = self.key();
         self.store_of(id, secret, change)
+    }
+
+    /// A store that is asked with the keys of a role, which moto's STS hands out for the user's own. None of a server without STS.
+    pub fn store_of_role(&self, name: &str) -> Option<S3Store> {
+        let Server::Moto { moto, .. } = &self.server else { return None };
+        let role = RoleSettings {
+            role_arn: moto.create_role(name),
+            external_id: Some("a-customer".to_owned()),
+            session_name: session_name("orders"),
+            region: moto.served.region.clone(),
+            endpoint: Some(format!("http://{}", moto.served.address)),
+        };
+        let (id, secret) = self.key();
+        let own = CredentialSource::from_values(Some(id.to_owned()), Some(secret.to_owned()), None);
+        Some(S3Store::new(self.settings(), own.with_role(role)).expect("sane settings"))
     }
 
     pub fn store_of(&self, id: &str, secret: &str, change: impl FnOnce(&mut S3Settings)) -> S3Store {
