@@ -2,6 +2,9 @@ use std::io::{Read as _, Write as _};
 
 use super::super::recording_server::{Answer, CA_PEM, Recorded, RecordingServer};
 use super::super::test_body::TestBody;
+mod options;
+mod remedies;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use std::time::Duration;
@@ -491,138 +494,4 @@ fn a_store_says_where_it_is() {
     let settings = |text: &str| S3Settings { prefix: prefix(text), ..S3Settings::new(bucket(), "eu-west-1") };
     assert_eq!(store(settings("a/b")).describe(), "s3://bucket/a/b");
     assert_eq!(store(settings("")).describe(), "s3://bucket");
-}
-
-#[tokio::test]
-async fn every_option_is_a_header_of_the_one_request() {
-    let server = RecordingServer::start().await;
-    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let kms = Encryption::Kms { key_id: Some("alias/logs".to_owned()), bucket_key: Some(true) };
-    let settings = S3Settings {
-        checksum: Checksum::Md5,
-        encryption: Some(kms),
-        storage_class: Some("STANDARD_IA".to_owned()),
-        bucket_owner: Some("123456789012".to_owned()),
-        tags: vec![pair("team", "payments"), pair("cost center", "a+b")],
-        metadata: vec![pair("source", "lambda")],
-        ..settings(&server)
-    };
-    assert_eq!(store(settings).put(&TestBody::new("message digest").object(KEY)).await, Ok(PutOutcome::Stored));
-    let [request] = &server.recorded()[..] else { panic!("one request") };
-    for (name, value) in [
-        ("content-md5", "+WtpfXy3k41SWi8xqvFh0A=="),
-        ("x-amz-server-side-encryption", "aws:kms"),
-        ("x-amz-server-side-encryption-aws-kms-key-id", "alias/logs"),
-        ("x-amz-server-side-encryption-bucket-key-enabled", "true"),
-        ("x-amz-storage-class", "STANDARD_IA"),
-        ("x-amz-expected-bucket-owner", "123456789012"),
-        ("x-amz-tagging", "team=payments&cost%20center=a%2Bb"),
-        ("x-amz-meta-source", "lambda"),
-    ] {
-        assert_eq!(header(request, name), value, "{name}");
-    }
-    assert!(request.headers.keys().all(|name| !name.as_str().starts_with("x-amz-checksum")), "one checksum");
-}
-
-#[tokio::test]
-async fn encryption_is_said_in_the_words_of_s3() {
-    let server = RecordingServer::start().await;
-    for (encryption, word) in [
-        (Encryption::S3, "AES256"),
-        (Encryption::Kms { key_id: None, bucket_key: None }, "aws:kms"),
-        (Encryption::KmsTwice { key_id: None }, "aws:kms:dsse"),
-    ] {
-        let settings = S3Settings { encryption: Some(encryption), checksum: Checksum::Crc32, ..settings(&server) };
-        assert_eq!(store(settings).put(&TestBody::new("123456789").object(KEY)).await, Ok(PutOutcome::Stored));
-        let request = server.recorded().pop().expect("a request");
-        assert_eq!(header(&request, "x-amz-server-side-encryption"), word);
-        assert_eq!(header(&request, "x-amz-checksum-crc32"), "y/Q5Jg==");
-        assert_eq!(request.header("x-amz-server-side-encryption-aws-kms-key-id"), None);
-    }
-}
-
-fn signed_region(request: &Recorded) -> &str {
-    header(request, "authorization").split('/').nth(2).expect("a scope")
-}
-
-#[tokio::test]
-async fn the_region_that_the_store_tells_is_signed_for_once_and_from_then_on() {
-    let redirect = |region: &'static str| Answer::Respond {
-        status: 301,
-        headers: Box::leak(Box::new([("x-amz-bucket-region", region)])),
-        body: "<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>".to_owned(),
-    };
-    let malformed = |region: &str| Answer::Respond {
-        status: 400,
-        headers: &[],
-        body: format!("<Error><Code>AuthorizationHeaderMalformed</Code><Region>{region}</Region></Error>"),
-    };
-    for answer in [redirect("us-east-2"), malformed("us-east-2")] {
-        let server = RecordingServer::start().await;
-        server.answer([answer]);
-        let store = store_at(&server);
-        for key in ["a", "b"] {
-            assert_eq!(store.put(&TestBody::new("abc").object(key)).await, Ok(PutOutcome::Stored));
-        }
-        let recorded = server.recorded();
-        let regions: Vec<_> = recorded.iter().map(signed_region).collect();
-        assert_eq!(regions, ["eu-west-1", "us-east-2", "us-east-2"]);
-    }
-    // Two stores that each send to the other are not followed for ever, and what is no region is not followed at all.
-    for (answers, requests) in
-        [(vec![redirect("us-east-2"), redirect("eu-west-1")], 2), (vec![malformed("evil.com/x")], 1)]
-    {
-        let server = RecordingServer::start().await;
-        server.answer(answers);
-        let error = store_at(&server).put(&TestBody::new("abc").object(KEY)).await.expect_err("nowhere");
-        assert_eq!((error.kind, server.recorded().len()), (PutErrorKind::WrongRegion, requests), "{error}");
-    }
-}
-
-#[tokio::test]
-async fn a_store_that_refuses_conditions_is_served_with_plain_puts_from_then_on() {
-    let server = RecordingServer::start().await;
-    server.answer([Answer::error(501, "NotImplemented", "A header you provided implies functionality")]);
-    let store = store_at(&server);
-    for key in ["a", "b"] {
-        assert_eq!(store.put(&TestBody::new("abc").object(key)).await, Ok(PutOutcome::Stored));
-    }
-    let conditions: Vec<_> =
-        server.recorded().iter().map(|request| request.header("if-none-match").map(str::to_owned)).collect();
-    assert_eq!(conditions, [Some("*".to_owned()), None, None]);
-}
-
-#[tokio::test]
-async fn a_plain_put_that_is_refused_as_well_teaches_nothing() {
-    let server = RecordingServer::start().await;
-    let refused = || Answer::error(400, "InvalidRequest", "no");
-    server.answer([refused(), refused()]);
-    let store = store_at(&server);
-    let error =
-        store.put(&TestBody::new("abc").object("a")).await.expect_err("whatever is wrong, the condition is not");
-    assert_eq!(error.kind, PutErrorKind::Configuration);
-    assert_eq!(store.put(&TestBody::new("abc").object("b")).await, Ok(PutOutcome::Stored));
-    assert_eq!(header(&server.recorded()[2], "if-none-match"), "*");
-
-    // Nor does it when conditions are demanded.
-    server.answer([Answer::error(501, "NotImplemented", "no")]);
-    let store = store_with(&server, IfNoneMatch::Always);
-    let error = store.put(&TestBody::new("abc").object("c")).await.expect_err("conditions are demanded");
-    assert_eq!((error.kind, server.recorded().len()), (PutErrorKind::Configuration, 4));
-}
-
-fn store_with(server: &RecordingServer, if_none_match: IfNoneMatch) -> S3Store {
-    store(S3Settings { if_none_match, ..settings(server) })
-}
-
-#[tokio::test]
-async fn a_request_that_came_too_late_is_signed_anew_once() {
-    let server = RecordingServer::start().await;
-    let late = || Answer::error(403, "RequestTimeTooSkewed", "The difference is too large");
-    server.answer([late()]);
-    let store = store_at(&server);
-    assert_eq!(store.put(&TestBody::new("abc").object("a")).await, Ok(PutOutcome::Stored));
-    server.answer([late(), late()]);
-    let error = store.put(&TestBody::new("abc").object("b")).await.expect_err("the clock is wrong");
-    assert_eq!((error.kind, server.recorded().len()), (PutErrorKind::Credentials, 4));
 }
