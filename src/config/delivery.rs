@@ -207,7 +207,13 @@ impl Reader<'_> {
     }
 
     /// Notes a bad setting. What several destinations share is told once.
-    pub(super) fn note(&mut self, error: ConfigError) {
+    pub(super) fn note(&mut self, mut error: ConfigError) {
+        if let Some((place, _)) = error.value.as_deref().and_then(|value| value.split_once('?')) {
+            // The options of a destination may hold a password.
+            if place.starts_with("s3://") {
+                error.value = Some(format!("{place}?…"));
+            }
+        }
         if !self.errors.contains(&error) {
             self.errors.push(error);
         }
@@ -300,6 +306,16 @@ mod tests {
         let extension = [("LOGSPOOL_FALLBACK", "stdout:"), ("LOGSPOOL_TYPES", "function, extension")];
         let (stores, errors) = fallbacks(&extension);
         assert!(stores.is_empty() && errors.contains("stdout: cannot be had with TYPES=extension"), "{errors}");
+    }
+
+    #[test]
+    fn options_of_a_destination_are_not_shown() {
+        let (_, errors) = fallbacks(&[("LOGSPOOL_FALLBACK", "s3://other/a?colour=red&endpoint=https://me:secret@x")]);
+        assert!(errors.starts_with("LOGSPOOL_FALLBACK=\"s3://other/a?…\": behind ? the settings S3_… are"), "{errors}");
+        let (_, errors) = fallbacks(&[("LOGSPOOL_FALLBACK", "s3://other/a?endpoint=https://me:secret@x")]);
+        assert!(errors.contains("the endpoint is not of the form") && !errors.contains("secret"), "{errors}");
+        let (_, errors) = read(&[("LOGSPOOL_DESTINATION", "s3://Other?endpoint=https://me:secret@x")]);
+        assert!(!errors.to_string().contains("secret"), "{errors}");
     }
 
     #[test]
