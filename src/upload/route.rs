@@ -1,7 +1,7 @@
 //! Where objects can go: the destination, then its fallbacks in their order. Pure.
 //!
 //! At SHUTDOWN everything is tried at one place after the other. Each store gets half of the time that is left, the last one all
-//! of it; the log of the function, which takes what it is given at once, the last [`LOG_MS`].
+//! of it; the log of the function, which takes what it is given at once, the last 100 ms.
 
 /// What the log of the function gets of the time.
 const LOG_MS: i64 = 100;
