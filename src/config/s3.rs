@@ -110,7 +110,7 @@ impl Reader<'_> {
     ) -> Result<Option<T>, Unusable> {
         let Some(value) = self.given(&setting.variable()) else { return Ok(None) };
         read(value.trim()).map(Some).map_err(|rule| {
-            let (variable, instead) = (self.shown(setting), Some("no such destination".into()));
+            let (variable, instead) = (self.shown(setting), Some("no destination".into()));
             // It may hold a password.
             let value = Some(value).filter(|_| !setting.may_hold_secrets());
             self.note(ConfigError { variable, value, rule, instead });
