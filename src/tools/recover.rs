@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::table::grouped;
 use super::{Failure, Outcome};
-use crate::upload::printed::{Damaged, Finder, Head, Part};
+use crate::upload::printed::{Damaged, Finder, Head, MARK, Part};
 use crate::upload::store::file::FileStore;
 use crate::upload::store::{CHUNK_BYTES_MAX, Chunks, Object, ObjectBody, ObjectStore as _, PutOutcome};
 
@@ -164,7 +165,7 @@ impl Recovery {
             self.runtime.block_on(self.store.put(&object)).map_err(|error| Failure::Recover(error.to_string()))?;
         self.already_there += usize::from(outcome == PutOutcome::AlreadyThere);
         self.bytes += head.bytes;
-        writeln!(out, "{:>9} bytes  {}", head.bytes, shown(&head.key))?;
+        writeln!(out, "{:>11} bytes  {}", grouped(head.bytes), shown(&head.key))?;
         self.done.insert(head);
         Ok(())
     }
@@ -177,12 +178,16 @@ impl Recovery {
             let (key, of) = (shown(&head.key), head.parts());
             writeln!(err, "{key}: part {}{more} of {of} is missing: left out", first.join(", "))?;
         }
-        let (objects, bytes, already_there) = (self.done.len(), self.bytes, self.already_there);
-        let incomplete = self.pending.len();
+        let (objects, incomplete) = (self.done.len(), self.pending.len());
+        if objects + incomplete + self.wrong == 0 {
+            writeln!(err, "nothing begins with `{}`: is it the log of the function?", MARK.trim_end())?;
+        }
         writeln!(
             out,
-            "{objects} objects, {bytes} bytes, below {}; {already_there} of them were there already; {incomplete} incomplete, {} damaged",
+            "recovered below {}: {objects} ({} bytes; {} were there already), incomplete: {incomplete}, damaged: {}",
             self.dir.display(),
+            grouped(self.bytes),
+            self.already_there,
             self.wrong
         )?;
         Ok(if incomplete == 0 && self.wrong == 0 { Outcome::Clean } else { Outcome::Findings })
@@ -238,12 +243,12 @@ mod tests {
         text.extend(text.clone());
         let (outcome, out, err) = recover(root.path(), &text.concat());
         assert_eq!((outcome, err.as_str()), (Outcome::Clean, ""));
-        assert!(out.contains("2 objects, 400003 bytes, below "), "{out}");
+        assert!(out.contains(": 2 (400,003 bytes; 0 were there already), incomplete: 0, damaged: 0"), "{out}");
         let read = |key: &str| std::fs::read(root.path().join(key)).expect(key);
         assert_eq!((read("function=f/dt=2026-11-23/a.zst"), read("b.dropped")), (large, b"{}\n".to_vec()));
         let (outcome, out, _) = recover(root.path(), &text.concat());
         assert_eq!(outcome, Outcome::Clean);
-        assert!(out.contains("2 of them were there already; 0 incomplete, 0 damaged"), "{out}");
+        assert!(out.contains("2 were there already), incomplete: 0, damaged: 0"), "{out}");
     }
 
     #[test]
@@ -261,8 +266,16 @@ mod tests {
             "a: part 2, 3 of 3 is missing: left out",
         ];
         assert_eq!(err.lines().collect::<Vec<_>>(), expected);
-        assert!(out.starts_with("0 objects, 0 bytes"), "{out}");
+        assert!(out.contains(": 0 (0 bytes; 0 were there already), incomplete: 1, damaged: 2"), "{out}");
         assert_eq!(std::fs::read_dir(root.path()).expect("listed").count(), 0);
+    }
+
+    #[test]
+    fn a_text_without_any_part_is_asked_about() {
+        let root = tempfile::tempdir().expect("a directory");
+        let (outcome, _, err) = recover(root.path(), "a line of a function\n");
+        assert_eq!(outcome, Outcome::Clean);
+        assert_eq!(err, "nothing begins with `logspool-part v1`: is it the log of the function?\n");
     }
 
     #[test]

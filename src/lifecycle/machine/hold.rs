@@ -8,6 +8,7 @@ use super::{Machine, Phase};
 use crate::deadline::{Deadline, millis};
 use crate::runtime_api::event::RequestId;
 use crate::upload::outgoing::OutgoingId;
+use crate::upload::route::Place;
 
 /// `next` is not called yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,7 @@ impl Machine {
             uploads_wait: !self.is_drained(),
             seals_at_end: limit.is_some_and(|limit| self.invocations.at_end_since_seal() >= limit),
             age_at_next_ms: age_ms.saturating_add(self.pace.gap_ms()),
-            failure: self.queue.urgent().filter(|id| self.has_new_failure && self.may_attempt(self.queue.place_of(id))),
+            failure: self.queue.urgent().filter(|_| self.has_new_failure && self.may_attempt(Place::DESTINATION)),
             starved: self.starved(),
         }
     }
@@ -119,7 +120,7 @@ impl Machine {
     }
 
     fn finished_one(&mut self, hold: Hold) {
-        match self.turn() {
+        match self.turn_at(Place::DESTINATION) {
             Some(id) if hold.takes_others && !self.breaker().is_open() => {
                 self.phase = Phase::FinishingOne(id, hold);
                 self.begin_uploads();

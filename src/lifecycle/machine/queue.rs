@@ -139,9 +139,12 @@ impl Queue {
         }
     }
 
-    /// What keeps somebody waiting: an object that can never be stored, or not in this life, does not.
+    /// What keeps somebody waiting: an object that can never be stored, or not in this life, does not, nor does one that a
+    /// fallback is to take.
     fn awaited(&self) -> impl Iterator<Item = (&OutgoingId, &Item)> {
-        self.waiting.iter().filter(|(_, item)| item.strikes == 0 && self.has_attempts(item))
+        let is_for_destination = |item: &Item| item.place == Place::DESTINATION || self.last_round.is_some();
+        let is_awaited = move |item: &Item| is_for_destination(item) && item.strikes == 0 && self.has_attempts(item);
+        self.waiting.iter().filter(move |(_, item)| is_awaited(item))
     }
 
     /// The age of the oldest record that waits.
@@ -154,15 +157,10 @@ impl Queue {
         self.awaited().filter(|(_, item)| item.is_urgent).min_by_key(turn).map(|(id, _)| *id)
     }
 
-    /// One that freezes have interrupted too often, or that waits since before `overdue_ms`. For a fallback nobody is held.
+    /// One that freezes have interrupted too often, or that waits since before `overdue_ms`.
     pub fn starved(&self, overdue_ms: i64) -> Option<OutgoingId> {
         let is_starved = |item: &Item| item.interruptions >= INTERRUPTIONS_MAX || item.since_ms < overdue_ms;
-        let is_for_destination = |item: &Item| item.place == Place::DESTINATION;
-        self.awaited()
-            .filter(|(_, item)| is_for_destination(item))
-            .filter(|(_, item)| is_starved(item))
-            .min_by_key(turn)
-            .map(|(id, _)| *id)
+        self.awaited().filter(|(_, item)| is_starved(item)).min_by_key(turn).map(|(id, _)| *id)
     }
 
     /// Attempts that run.

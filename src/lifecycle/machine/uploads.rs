@@ -101,9 +101,14 @@ impl Machine {
         }
     }
 
-    /// Whether nothing runs, and nothing could be begun now or when a spool of an earlier life was read.
+    /// Whether nothing runs, and nothing could be begun now or when a spool of an earlier life was read. Only at the end of the
+    /// environment a fallback is waited for.
     pub(super) fn is_drained(&self) -> bool {
-        !self.is_sealing && self.adoptions == 0 && self.queue.in_flight().next().is_none() && self.turn().is_none()
+        let is_awaited = |place: Place| self.is_last_round() || place == Place::DESTINATION;
+        let mut places = self.places().filter(|place| is_awaited(*place));
+        let may_begin = places.any(|place| self.turn_at(place).is_some());
+        let runs = self.queue.in_flight().any(|flight| is_awaited(flight.place));
+        !self.is_sealing && self.adoptions == 0 && !runs && !may_begin
     }
 
     /// Whether the schedule of a place allows an attempt now. The end of the environment does not wait for it.
@@ -113,10 +118,13 @@ impl Machine {
     }
 
     /// What may be begun now, whatever runs already: for the destination first.
-    pub(super) fn turn(&self) -> Option<OutgoingId> {
-        let now_ms = self.time_ms();
-        let places = self.places().filter(|place| self.may_attempt(*place));
-        places.filter_map(|place| self.queue.candidate(place, now_ms)).next()
+    fn turn(&self) -> Option<OutgoingId> {
+        self.places().find_map(|place| self.turn_at(place))
+    }
+
+    /// What may be begun now at a place.
+    pub(super) fn turn_at(&self, place: Place) -> Option<OutgoingId> {
+        self.queue.candidate(place, self.time_ms()).filter(|_| self.may_attempt(place))
     }
 
     /// Where something can be tried now.

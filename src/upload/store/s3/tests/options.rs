@@ -68,6 +68,9 @@ async fn host(bucket: &str, change: impl FnOnce(&mut S3Settings)) -> String {
     target.strip_suffix(":443").expect("TLS").to_owned()
 }
 
+/// A change of settings.
+type Change<'a> = &'a dyn Fn(&mut S3Settings);
+
 #[tokio::test]
 async fn buckets_and_access_points_have_their_hosts() {
     let point = "arn:aws:s3:eu-north-1:123456789012:accesspoint/logs-ap";
@@ -77,7 +80,7 @@ async fn buckets_and_access_points_have_their_hosts() {
     let both = |settings: &mut S3Settings| (settings.fips, settings.dual_stack) = (true, true);
     let dual = |settings: &mut S3Settings| settings.dual_stack = true;
     let path = |settings: &mut S3Settings| settings.path_style = true;
-    let table: [(&str, &dyn Fn(&mut S3Settings), &str); 9] = [
+    let table: [(&str, Change<'_>, &str); 9] = [
         ("my-logs", &plain, "my-logs.s3.eu-west-1.amazonaws.com"),
         ("my-logs", &path, "s3.eu-west-1.amazonaws.com"),
         ("my-logs", &dual, "my-logs.s3.dualstack.eu-west-1.amazonaws.com"),
