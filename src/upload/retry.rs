@@ -73,6 +73,12 @@ impl RetryPolicy {
         self.ceiling_ms(u32::MAX)
     }
 
+    /// Whether there is an end to the tries of one life.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        self.attempts_max.is_some()
+    }
+
     /// Whether the tries of this life are used up, so that a fallback's turn has come.
     #[must_use]
     pub fn is_exhausted(&self, failures: u32) -> bool {

@@ -287,6 +287,13 @@ impl Machine {
 
     // === sealing ===
 
+    /// Whether what is sealed now can only wait: the destination is down, and no fallback takes it while the process lives.
+    pub fn nothing_leaves(&self) -> bool {
+        let goes_on = self.policies.retry.is_bounded();
+        let takes = |place: Place| place != Place::DESTINATION && goes_on && !self.is_down(place);
+        self.breaker().is_open() && !self.policies.route.stores().any(takes)
+    }
+
     /// In an outage only size seals: more segments would help nobody, and their number is bounded. At SHUTDOWN the last words
     /// of a failure are sealed all the same: everything gets an attempt, and they are the first to leave.
     fn seal_if_due(&mut self) {
@@ -295,7 +302,7 @@ impl Machine {
             return;
         }
         let seal = &self.policies.seal;
-        let only_size_seals = self.breaker().is_open();
+        let only_size_seals = self.nothing_leaves();
         let is_ending = matches!(self.phase, Phase::Settling { .. });
         let reason = if self.has_unsealed_failure && (!only_size_seals || is_ending || seal.is_large(&self.active)) {
             // The words of a failed invocation are the ones that somebody waits for, whatever else is due.
@@ -328,6 +335,6 @@ impl Machine {
 
     fn age_alarm_ms(&self) -> Option<i64> {
         let age_ms = millis(self.policies.seal.age);
-        self.active_since_ms.filter(|_| !self.breaker().is_open()).map(|since_ms| since_ms.saturating_add(age_ms))
+        self.active_since_ms.filter(|_| !self.nothing_leaves()).map(|since_ms| since_ms.saturating_add(age_ms))
     }
 }

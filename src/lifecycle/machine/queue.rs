@@ -49,6 +49,15 @@ struct Item {
     was_begun_anew: bool,
 }
 
+impl Item {
+    /// The attempts of another place are not those of this one.
+    fn begin_at(&mut self, place: Place) {
+        self.place = place;
+        (self.failures, self.failures_this_round, self.strikes) = (0, 0, 0);
+        self.delivered_at_failure = None;
+    }
+}
+
 /// An attempt that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InFlight {
@@ -211,7 +220,7 @@ impl Queue {
 
     /// Notes that an attempt has failed. An object whose own bytes are at fault waits for `own_wait_ms`.
     pub fn failed(&mut self, id: &OutgoingId, kind: PutErrorKind, now_ms: i64, own_wait_ms: i64) {
-        let (delivered, in_last_round) = (self.delivered, self.last_round.is_some());
+        let (delivered, next) = (self.delivered, self.next_place(id, kind));
         let Some(item) = self.waiting.get_mut(id) else { return };
         item.in_flight = None;
         item.failures = item.failures.saturating_add(1);
@@ -224,12 +233,28 @@ impl Queue {
             item.not_before_ms = now_ms.saturating_add(own_wait_ms);
         }
         item.delivered_at_failure = Some(delivered);
-        let is_exhausted = self.policy.is_exhausted(item.failures) && kind != PutErrorKind::Body && !in_last_round;
-        if let Some(next) = self.route.next_store(item.place).filter(|_| is_exhausted) {
-            // It begins anew there.
-            item.place = next;
-            (item.failures, item.failures_this_round, item.strikes) = (0, 0, 0);
-            item.delivered_at_failure = None;
+        if let Some(next) = next.filter(|_| self.policy.is_exhausted(item.failures)) {
+            item.begin_at(next);
+        }
+    }
+
+    /// Where an object goes when its attempts are used up. At the end of the environment all go together.
+    fn next_place(&self, id: &OutgoingId, kind: PutErrorKind) -> Option<Place> {
+        let item = self.waiting.get(id).filter(|_| kind != PutErrorKind::Body && self.last_round.is_none())?;
+        self.route.next_store(item.place)
+    }
+
+    /// Notes that a store which is down has failed an attempt for `id`: it would have failed whatever else waits for it, too, so
+    /// that is one attempt less before the fallback's turn.
+    pub fn failed_for_all(&mut self, id: &OutgoingId, place: Place) {
+        let Some(next) = self.route.next_store(place).filter(|_| self.last_round.is_none()) else { return };
+        for (other, item) in &mut self.waiting {
+            if other != id && item.place == place && item.in_flight.is_none() {
+                item.failures = item.failures.saturating_add(1);
+                if self.policy.is_exhausted(item.failures) {
+                    item.begin_at(next);
+                }
+            }
         }
     }
 
@@ -398,6 +423,25 @@ mod tests {
         fail(&mut queue, 1, PutErrorKind::Retry);
         fail(&mut queue, 1, PutErrorKind::Retry);
         assert_eq!((queue.candidate(fallback, NOW), queue.oldest_ms(), queue.len()), (None, None, 1));
+    }
+
+    #[test]
+    fn what_a_store_that_is_down_fails_counts_for_all_that_wait_for_it() {
+        let mut queue = queue(Some(3), &[1, 2, 3]);
+        let fallback = Route::new(1, false).next(HERE).expect("a fallback");
+        queue.begin(&id(3), NOW);
+        for _ in 0..3 {
+            fail(&mut queue, 1, PutErrorKind::Retry);
+            queue.failed_for_all(&id(1), HERE);
+        }
+        assert_eq!([1, 2, 3].map(|first| queue.place_of(&id(first))), [fallback, fallback, HERE], "3 may still arrive");
+        // There is no place behind the last one: what waits there is given each of its attempts.
+        for _ in 0..3 {
+            queue.failed_for_all(&id(1), fallback);
+        }
+        assert_eq!(queue.candidate(fallback, NOW), Some(id(1)));
+        fail(&mut queue, 1, PutErrorKind::Retry);
+        assert_eq!(queue.candidate(fallback, NOW), Some(id(2)));
     }
 
     #[test]

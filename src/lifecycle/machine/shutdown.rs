@@ -110,7 +110,7 @@ impl Machine {
         is_out_of_time || self.stage.has_failed && self.is_down(self.stage.place)
     }
 
-    fn is_down(&self, place: Place) -> bool {
+    pub(super) fn is_down(&self, place: Place) -> bool {
         self.breakers.get(place.index()).is_some_and(Breaker::is_open)
     }
 

@@ -49,6 +49,9 @@ impl Machine {
                 self.counts.failed_attempts += 1;
                 self.store_failed(place, kind);
                 self.queue.failed(id, kind, now_ms, self.breaker().longest_wait_ms());
+                if kind != PutErrorKind::Body && self.is_down(place) {
+                    self.queue.failed_for_all(id, place);
+                }
             }
             Ok(Arrival::HandedOn) | Err(_) => {}
         }

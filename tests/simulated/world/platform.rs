@@ -34,7 +34,7 @@ impl<D: Disk> World<D> {
 
     /// What has used up its attempts waits for the next life, also when all stores work again.
     fn needs_another_life(&self) -> bool {
-        let is_bounded = self.profile.policies.retry.is_exhausted(u32::MAX);
+        let is_bounded = self.profile.policies.retry.is_bounded();
         is_bounded && self.calm_since.is_some() && self.invocations.is_multiple_of(10)
     }
 

@@ -128,7 +128,7 @@ impl<D: Disk> World<D> {
     }
 
     pub(super) fn seal(&mut self, reason: SealReason) {
-        let is_down = self.process.as_ref().is_some_and(|process| process.was_down && process.machine.is_store_down());
+        let is_down = self.process.as_ref().is_some_and(|process| process.was_down && process.machine.nothing_leaves());
         let active = self.disk.active();
         let is_ending = self.process.as_ref().is_some_and(|process| process.gone_by_ms.is_some());
         let may_seal = match reason {
