@@ -218,3 +218,50 @@ impl Machine {
         Some(soonest_ms.max(shadow_ms))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use spool::{Seqno, SpoolId};
+
+    use super::super::drain_policy::{DrainPolicy, DrainStrategy};
+    use super::super::seal_policy::SealPolicy;
+    use super::super::{Event, Moment, Policies};
+    use super::*;
+    use crate::upload::retry::RetryPolicy;
+    use crate::upload::route::Route;
+
+    const WALL: i64 = 1_790_000_000_000;
+
+    #[test]
+    fn in_an_outage_a_backlog_reaches_its_fallback_after_a_few_attempts_and_not_a_few_for_each_object() {
+        let seal = SealPolicy { invocations: None, age: Duration::from_secs(60), size_bytes: 1 << 22 };
+        let drain =
+            DrainPolicy { strategy: DrainStrategy::Background, budget: Duration::from_secs(2), memory_mb: None };
+        let retry = RetryPolicy::try_new(Duration::from_millis(100), Duration::from_secs(1), Some(3));
+        let policies = Policies { seal, drain, retry: retry.expect("a schedule"), route: Route::new(1, false) };
+        let mut now_ms = 0;
+        let at = |ms| Moment { wall_ms: WALL + ms, monotonic_ms: ms, ..Moment::default() };
+        let mut machine = Machine::new(policies, fastrand::Rng::with_seed(1), &at(0));
+        for first in 0..100 {
+            let id = OutgoingId { spool: SpoolId::new(WALL, 1), first: Seqno(first) };
+            machine.on(Event::Added(Waiting { id, oldest_ms: WALL, is_urgent: false }), &at(0));
+        }
+        let mut to_destination = 0;
+        while machine.waiting() > 0 {
+            now_ms += 1_000;
+            let mut events = vec![Event::Time];
+            while let Some(event) = events.pop() {
+                for action in machine.on(event, &at(now_ms)) {
+                    let Action::StartUpload { id, place, attempt } = action else { continue };
+                    let is_destination = place == Place::DESTINATION;
+                    to_destination += u32::from(is_destination);
+                    let result = if is_destination { Err(PutErrorKind::Retry) } else { Ok(Arrival::Delivered) };
+                    events.push(Event::AttemptEnded { id, place, attempt, result });
+                }
+            }
+            assert!(to_destination <= 6, "{to_destination} attempts, {} objects wait", machine.waiting());
+        }
+    }
+}
