@@ -334,23 +334,20 @@ fn orphans_of(root: &Path, own: SpoolId) -> Found {
 /// Makes the stores. Cheap: no network, no TLS, no credentials before the first upload.
 fn make_stores(delivery: &Delivery) -> Option<Stores> {
     let destination = make_store(delivery, &delivery.destination, "LOGSPOOL_DESTINATION")?;
-    let (log, stores): (Vec<_>, Vec<_>) =
-        delivery.fallbacks.iter().partition(|fallback| matches!(fallback, StoreSettings::Stdout));
-    let fallbacks =
-        stores.into_iter().filter_map(|fallback| make_store(delivery, fallback, "LOGSPOOL_FALLBACK")).collect();
-    let log = log.first().map(|_| {
+    let fallbacks = delivery.fallbacks.iter();
+    let fallbacks = fallbacks.filter_map(|fallback| make_store(delivery, fallback, "LOGSPOOL_FALLBACK")).collect();
+    let log = delivery.has_log.then(|| {
         crate::warn!(
             "LOGSPOOL_FALLBACK has stdout: it works only while the function's role may write to CloudWatch Logs."
         );
         Arc::new(LogStore::stdout()) as _
     });
-    Some(Stores::new(destination, fallbacks, log, delivery.trusts_stdout))
+    Some(Stores::new(destination, fallbacks, log, delivery.trusts_log))
 }
 
 fn make_store(delivery: &Delivery, settings: &StoreSettings, setting: &str) -> Option<Arc<dyn ObjectStore>> {
     match settings.clone() {
         StoreSettings::File(path) => Some(Arc::new(FileStore::new(path, delivery.request_timeout))),
-        StoreSettings::Stdout => Some(Arc::new(LogStore::stdout())),
         StoreSettings::S3(settings, credentials) => match S3Store::new(*settings, credentials) {
             Ok(store) => Some(Arc::new(store)),
             Err(error) => {

@@ -26,8 +26,6 @@ pub enum StoreSettings {
     S3(Box<S3Settings>, CredentialSource),
     /// A directory.
     File(PathBuf),
-    /// The log of the function.
-    Stdout,
 }
 
 /// Everything that is needed to deliver.
@@ -37,8 +35,10 @@ pub struct Delivery {
     pub destination: StoreSettings,
     /// Where they go if they cannot go there, in order.
     pub fallbacks: Vec<StoreSettings>,
-    /// What went to the log of the function counts as delivered.
-    pub trusts_stdout: bool,
+    /// Behind those comes the log of the function.
+    pub has_log: bool,
+    /// What went to that log counts as delivered.
+    pub trusts_log: bool,
     /// How they are called.
     pub key: KeyTemplate,
     /// When a failed upload is tried again.
@@ -72,13 +72,13 @@ impl Reader<'_> {
     pub(super) fn delivery(&mut self, function: &FunctionFacts) -> Option<Delivery> {
         let retry = self.retry();
         let request_timeout = self.request_timeout();
-        let trusts_stdout = self.required(&settings::FALLBACK_STDOUT_TRUSTED, value::switch);
+        let trusts_log = self.required(&settings::FALLBACK_STDOUT_TRUSTED, value::switch);
         let key = self.key(function)?;
-        let fallbacks = self.fallbacks(function);
+        let (fallbacks, has_log) = self.fallbacks(function);
         let destination = self.optional(&settings::DESTINATION, primary)?;
         let shown = self.shown(&settings::DESTINATION);
-        let destination = self.store(destination, &shown, function).ok()?;
-        Some(Delivery { destination, fallbacks, trusts_stdout, key, retry, request_timeout })
+        let destination = self.store(destination, &shown, function).ok().flatten()?;
+        Some(Delivery { destination, fallbacks, has_log, trusts_log, key, retry, request_timeout })
     }
 
     /// A template that does not fit this function falls back like any other bad setting; a function of such a name that even
@@ -98,13 +98,14 @@ impl Reader<'_> {
         Some(self.required(&settings::KEY, fitting))
     }
 
-    fn fallbacks(&mut self, function: &FunctionFacts) -> Vec<StoreSettings> {
+    /// The stores, and whether the log of the function is behind them.
+    fn fallbacks(&mut self, function: &FunctionFacts) -> (Vec<StoreSettings>, bool) {
         let text = self.given(&settings::FALLBACK.variable()).unwrap_or_default();
         let items: Vec<_> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
         let ships_extension = self
             .given(&settings::TYPES.variable())
             .is_some_and(|types| types.split(',').any(|word| word.trim() == "extension"));
-        let mut stores = Vec::new();
+        let (mut stores, mut has_log) = (Vec::new(), false);
         for (index, item) in items.iter().enumerate() {
             let is_last = index + 1 == items.len();
             let destination = destination::parse(item).and_then(|destination| match destination {
@@ -118,25 +119,30 @@ impl Reader<'_> {
             });
             let shown = self.shown(&settings::FALLBACK);
             match destination {
-                Ok(destination) => stores.extend(self.store(destination, &shown, function)),
+                Ok(destination) => match self.store(destination, &shown, function) {
+                    Ok(Some(store)) => stores.push(store),
+                    Ok(None) => has_log = true,
+                    Err(Unusable) => {}
+                },
                 Err(rule) => {
                     let (value, instead) = (Some((*item).to_owned()), Some("the others".into()));
                     self.note(ConfigError { variable: shown, value, rule, instead });
                 }
             }
         }
-        stores
+        (stores, has_log)
     }
 
+    /// `None` is the log of the function, which has no settings.
     fn store(
         &mut self,
         destination: Destination,
         shown: &str,
         function: &FunctionFacts,
-    ) -> Result<StoreSettings, Unusable> {
+    ) -> Result<Option<StoreSettings>, Unusable> {
         let (bucket, prefix, options) = match destination {
-            Destination::File(path) => return Ok(StoreSettings::File(path)),
-            Destination::Stdout => return Ok(StoreSettings::Stdout),
+            Destination::File(path) => return Ok(Some(StoreSettings::File(path))),
+            Destination::Stdout => return Ok(None),
             Destination::S3 { bucket, prefix, options } => (bucket, prefix, options),
         };
         let vars = OfDestination { over: &options, under: self.vars, shown };
@@ -149,7 +155,7 @@ impl Reader<'_> {
         self.errors = reader.errors;
         let (s3, credentials) = read?;
         match s3.check() {
-            Ok(()) => Ok(StoreSettings::S3(Box::new(s3), credentials)),
+            Ok(()) => Ok(Some(StoreSettings::S3(Box::new(s3), credentials))),
             Err(error) => {
                 self.refuse(shown, error.to_string());
                 Err(Unusable)
@@ -268,13 +274,13 @@ mod tests {
     fn fallbacks(pairs: &[(&str, &str)]) -> (Vec<String>, String) {
         let destination = [("LOGSPOOL_DESTINATION", "s3://my-logs/a")];
         let (config, errors) = read(&[&destination[..], pairs].concat());
-        let stores = config.delivery.expect("a destination").fallbacks;
+        let delivery = config.delivery.expect("a destination");
         let shown = |store: &StoreSettings| match store {
             StoreSettings::S3(s3, _) => format!("{} {}", s3.prefix.below(s3.bucket.name()), s3.region),
             StoreSettings::File(path) => path.display().to_string(),
-            StoreSettings::Stdout => "stdout".to_owned(),
         };
-        (stores.iter().map(shown).collect(), errors.to_string())
+        let log = delivery.has_log.then(|| "stdout".to_owned());
+        (delivery.fallbacks.iter().map(shown).chain(log).collect(), errors.to_string())
     }
 
     #[test]
