@@ -179,6 +179,7 @@ async fn prepare(
         asked,
     };
     let lifecycle = Lifecycle::new(links, Policies { seal, drain, retry: delivery.retry, route: uploader.route() });
+    let lifecycle = if config.is_copied { lifecycle.copied() } else { lifecycle };
     Ok(Extension { lifecycle, intake, spool, uploader })
 }
 

@@ -33,6 +33,9 @@ use crate::logging::Level;
 use crate::runtime_api::event::{Buffering, StreamTypes};
 use crate::telemetry::listener::{BODIES_IN_MEMORY_BYTES, ListenerSettings};
 
+/// Tells the kind of the environment (Lambda Developer Guide, "Defined runtime environment variables").
+const INITIALIZATION_TYPE: &str = "AWS_LAMBDA_INITIALIZATION_TYPE";
+
 /// What Lambda says of the function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionFacts {
@@ -81,6 +84,8 @@ pub struct Config {
     pub log: Level,
     /// What Lambda says of the function.
     pub function: FunctionFacts,
+    /// The environment is copied after Init, any number of times (SnapStart).
+    pub is_copied: bool,
     /// How many invocations the environment runs at the same time.
     pub concurrency: Concurrency,
     /// `host:port` of the platform's APIs; an emulator may put a scheme before and a path behind it.
@@ -167,6 +172,7 @@ impl Reader<'_> {
             listener: self.listener(),
             log: self.required(&settings::LOG, |text| value::word(&Level::ALL, text)),
             concurrency: self.concurrency(),
+            is_copied: self.given(INITIALIZATION_TYPE).as_deref() == Some("snap-start"),
             runtime_api: self.given("AWS_LAMBDA_RUNTIME_API"),
             function,
         }
@@ -183,7 +189,7 @@ impl Reader<'_> {
 
     /// Lambda Managed Instances are the only environments that run many.
     fn concurrency(&self) -> Concurrency {
-        match self.given("AWS_LAMBDA_INITIALIZATION_TYPE").as_deref() {
+        match self.given(INITIALIZATION_TYPE).as_deref() {
             Some("lambda-managed-instances") => Concurrency::Many,
             _ => Concurrency::One,
         }

@@ -5,6 +5,7 @@
 
 mod attribution;
 mod carried;
+mod copying;
 pub(crate) mod encode;
 mod ending;
 pub mod filter;
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use attribution::Attributor;
 pub use attribution::{Attribution, Concurrency};
+use copying::Apart;
 pub use encode::Observed;
 pub use filter::{Filter, FilterCounts};
 use half::Half;
@@ -127,6 +129,8 @@ pub struct Intake {
 struct State {
     attributor: Attributor,
     half: Option<Half>,
+    /// `None` if the process is not copied.
+    apart: Option<Apart>,
     /// `None` if invocations are not summed up.
     summaries: Option<Summaries>,
     repetitions: Repetitions,
@@ -152,6 +156,7 @@ impl Intake {
                 Concurrency::Many => Attributor::of_many(),
             },
             half: None,
+            apart: None,
             summaries: sums_up.then(|| Summaries::new(types.function)),
             repetitions: Repetitions::new(earlier.unanswered),
             style,

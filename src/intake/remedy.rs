@@ -1,6 +1,6 @@
 //! What is done about an append that has failed.
 
-use spool::{AppendError, Spool};
+use spool::{AppendError, CreateError, Spool};
 
 use super::State;
 use crate::identity;
@@ -36,22 +36,24 @@ impl Remedies {
     }
 }
 
-/// Begins a new life: in a new directory, which may lie on sound blocks, else in memory.
+/// Leaves a spool that fails, and says so.
 pub(super) fn roll(state: &mut State, spool: &mut Spool, error: &AppendError, now_ms: i64) {
     let (left, error) = (spool.id(), error.to_string());
-    match spool.roll(identity::fresh(now_ms), now_ms) {
-        Ok(orphan) => {
-            crate::warn!("spool={left} next={} error={error:?} The spool was left for a new one.", spool.id());
-            state.orphans.push(orphan);
+    match begin_anew(state, spool, now_ms) {
+        Ok(()) if spool.is_volatile() => {
+            crate::warn!("spool={left} error={error:?} The disk fails; logs are held in memory until it works again.");
         }
-        Err(_) => match spool.roll_into_memory(identity::fresh(now_ms), now_ms) {
-            Ok(orphan) => {
-                crate::warn!(
-                    "spool={left} error={error:?} The disk fails; logs are held in memory until it works again."
-                );
-                state.orphans.push(orphan);
-            }
-            Err(error) => crate::error!("spool={left} error={:?} There is no place for logs.", error.to_string()),
-        },
+        Ok(()) => crate::warn!("spool={left} next={} error={error:?} The spool was left for a new one.", spool.id()),
+        Err(error) => crate::error!("spool={left} error={:?} There is no place for logs.", error.to_string()),
     }
+}
+
+/// Begins a new life: in a new directory, which may lie on sound blocks, else in memory.
+pub(super) fn begin_anew(state: &mut State, spool: &mut Spool, now_ms: i64) -> Result<(), CreateError> {
+    let orphan = match spool.roll(identity::fresh(now_ms), now_ms) {
+        Ok(orphan) => orphan,
+        Err(_) => spool.roll_into_memory(identity::fresh(now_ms), now_ms)?,
+    };
+    state.orphans.push(orphan);
+    Ok(())
 }

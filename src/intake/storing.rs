@@ -14,6 +14,12 @@ use crate::telemetry::listener::Body;
 
 impl Intake {
     pub(super) fn store_new(&self, state: &mut State, spool: &mut Spool, body: &Body, id: BodyId, now_ms: i64) {
+        self.before_body(state, spool, &body.bytes, now_ms);
+        self.store_somehow(state, spool, body, id, now_ms);
+        self.after_body(state, spool, now_ms);
+    }
+
+    fn store_somehow(&self, state: &mut State, spool: &mut Spool, body: &Body, id: BodyId, now_ms: i64) {
         // It was kept for the body before.
         state.half.take_if(|half| half.is_stored());
         let (mut remedies, mut fragment) = (Remedies::default(), None);

@@ -49,7 +49,7 @@ pub struct Links {
     pub uploader: Uploader,
     /// What has happened, for the machine; and the other end of it, for what the lifecycle itself has to tell.
     pub events: (UnboundedSender<Event>, UnboundedReceiver<Event>),
-    /// Set when the first `next` is on its way.
+    /// Set when the first `next` is on its way, or was answered where the process may be copied meanwhile.
     pub asked: watch::Sender<bool>,
 }
 
@@ -65,6 +65,8 @@ pub struct Lifecycle {
     last: Option<Event>,
     end: Ended,
     is_over: bool,
+    /// The process may be copied; until the first event.
+    may_be_copied: bool,
 }
 
 type NextCall = Pin<Box<dyn Future<Output = Option<NextEvent>> + Send>>;
@@ -105,7 +107,25 @@ impl Lifecycle {
         let began = Instant::now();
         let machine = Machine::new(policies.clone(), rng(), &moment(&links.intake, began));
         let end = Ended::PlatformGone;
-        Self { links, policies, machine, began, next: None, panics: 0, last: None, end, is_over: false }
+        Self {
+            links,
+            policies,
+            machine,
+            began,
+            next: None,
+            panics: 0,
+            last: None,
+            end,
+            is_over: false,
+            may_be_copied: false,
+        }
+    }
+
+    /// The process is copied while it waits for its first event (SnapStart).
+    pub fn copied(mut self) -> Self {
+        self.may_be_copied = true;
+        self.machine.hold_back();
+        self
     }
 
     /// What was decided so far.
@@ -120,6 +140,11 @@ impl Lifecycle {
 
     /// Runs until the environment ends.
     pub async fn run(&mut self) -> Ended {
+        if self.may_be_copied {
+            let intake = &self.links.intake;
+            // What cannot be kept apart is stored all the same.
+            let _ = catch_unwind(AssertUnwindSafe(|| intake.may_be_copied(now_ms())));
+        }
         self.call_next();
         loop {
             let event = self.event().await;
@@ -148,6 +173,9 @@ impl Lifecycle {
     /// The platform has answered `next`.
     fn told(&mut self, answer: Option<NextEvent>) -> Event {
         self.next = None;
+        if !matches!(answer, Some(NextEvent::Other)) {
+            self.is_not_copied_any_more();
+        }
         match answer {
             Some(NextEvent::Invoke { deadline_ms, request_id }) => {
                 Event::Invoke { request_id: RequestId(request_id), deadline: Deadline::of_event(deadline_ms, now_ms()) }
@@ -162,6 +190,16 @@ impl Lifecycle {
                 Event::Time
             }
             None => Event::PlatformGone,
+        }
+    }
+
+    /// What the platform tells first, it tells this process and none of its copies.
+    fn is_not_copied_any_more(&mut self) {
+        if std::mem::take(&mut self.may_be_copied) {
+            let intake = &self.links.intake;
+            let _ = catch_unwind(AssertUnwindSafe(|| intake.is_not_copied_any_more(now_ms())));
+            self.machine.reseed(rng());
+            self.links.asked.send_replace(true);
         }
     }
 
@@ -225,6 +263,9 @@ impl Lifecycle {
             return self.keep_going();
         }
         self.machine = Machine::new(self.policies.clone(), rng(), &moment(&self.links.intake, self.began));
+        if self.may_be_copied {
+            self.machine.hold_back();
+        }
         let waiting = self.links.uploader.waiting().into_iter().map(Event::Added);
         for event in waiting.chain(self.last.clone()) {
             // The other end is ours.
@@ -256,9 +297,13 @@ impl Lifecycle {
     fn call_next(&mut self) {
         let Links { client, id, asked, .. } = &self.links;
         let (client, id, asked) = (client.clone(), id.clone(), asked.clone());
+        // What begins behind the first `next` must not begin before a snapshot: no thread and no file of it is in there.
+        let may_begin = !self.may_be_copied;
         self.next = Some(Box::pin(async move {
             let asked = || {
-                asked.send_replace(true);
+                if may_begin {
+                    asked.send_replace(true);
+                }
             };
             next_event(&client, &id, asked).await
         }));

@@ -113,6 +113,8 @@ pub struct Machine {
     awaited: Option<RequestId>,
     /// Where everything is tried now that the environment ends.
     stage: Stage,
+    /// Nothing is uploaded before the first event: see [`Machine::hold_back`].
+    holds_back: bool,
     /// The segment behind the end of the stream cannot be sealed.
     end_cannot_be_sealed: bool,
     counts: Counts,
@@ -163,15 +165,28 @@ impl Machine {
             phase: Phase::Free,
             awaited: None,
             stage: Stage::default(),
+            holds_back: false,
             end_cannot_be_sealed: false,
             counts: Counts::default(),
             actions: Vec::new(),
         }
     }
 
+    /// Uploads nothing before the first INVOKE or SHUTDOWN: the process may be copied meanwhile, and neither connections nor
+    /// credentials must be.
+    pub fn hold_back(&mut self) {
+        self.holds_back = true;
+    }
+
+    /// The process is one of a kind: decides by chance that no copy of it shares.
+    pub fn reseed(&mut self, rng: fastrand::Rng) {
+        self.rng = rng;
+    }
+
     /// Takes what happened, and returns what is to be done about it, in order.
     pub fn on(&mut self, event: Event, at: &Moment) -> Vec<Action> {
         self.look_at_the_clocks(at);
+        self.holds_back &= !matches!(event, Event::Invoke { .. } | Event::Shutdown { .. } | Event::PlatformGone);
         match event {
             Event::Invoke { request_id, deadline } => self.invoke(request_id, deadline),
             Event::Shutdown { deadline } => self.shut_down(deadline),

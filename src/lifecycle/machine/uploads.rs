@@ -170,7 +170,7 @@ impl Machine {
 
     fn next_upload(&self) -> Option<OutgoingId> {
         let parallel = if self.is_last_round() { self.last_round_uploads() } else { 1 };
-        if self.queue.in_flight().count() >= parallel || self.phase == Phase::Ended {
+        if self.holds_back || self.queue.in_flight().count() >= parallel || self.phase == Phase::Ended {
             return None;
         }
         let has_next = self.policies.route.next(self.stage.place).is_some();

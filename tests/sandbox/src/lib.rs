@@ -49,7 +49,7 @@ mod variables;
 pub use api::ApiCall;
 pub use environment::fault::Fault;
 pub use environment::runtime::{FunctionError, Response};
-pub use environment::{Invocation, Outcome, Shutdown, ShutdownReason};
+pub use environment::{Invocation, Outcome, Shutdown, ShutdownReason, Snapshot};
 pub use error::StartError;
 pub use function::{Fail, Function, Work};
 pub use ledger::{Category, Entry, Event, Fate, Ledger};

@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -69,13 +70,39 @@ impl Process {
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw)
             .expect("a child that was not waited for has a positive id");
-        groups.add(pid);
+        Ok(Self::watch(Leader::Started(child), pid, groups, [stdout, stderr], on_death, on_exit))
+    }
 
-        let outputs = Arc::new([stdout, stderr]);
+    /// Takes a process that `revive` brings to life as a child of this one, with these as stdout and stderr.
+    pub(crate) async fn revive(
+        pid: Pid,
+        revive: impl AsyncFnOnce(OwnedFd, OwnedFd) -> io::Result<()>,
+        groups: &Groups,
+        sinks: [Sink; 2],
+        on_death: impl Future<Output = ()> + Send + 'static,
+        on_exit: impl FnOnce(ExitStatus) + Send + 'static,
+    ) -> io::Result<Self> {
+        let [stdout_sink, stderr_sink] = sinks;
+        let (stdout, stdout_writer) = Capture::start(stdout_sink)?;
+        let (stderr, stderr_writer) = Capture::start(stderr_sink)?;
+        revive(stdout_writer, stderr_writer).await?;
+        Ok(Self::watch(Leader::Revived(pid), pid, groups, [stdout, stderr], on_death, on_exit))
+    }
+
+    fn watch(
+        leader: Leader,
+        pid: Pid,
+        groups: &Groups,
+        outputs: [Capture; 2],
+        on_death: impl Future<Output = ()> + Send + 'static,
+        on_exit: impl FnOnce(ExitStatus) + Send + 'static,
+    ) -> Self {
+        groups.add(pid);
+        let outputs = Arc::new(outputs);
         let peak_rss_kib = Arc::new(AtomicU64::new(0));
         let (exited, exit) = watch::channel(None);
         let watcher = Watcher {
-            child,
+            leader,
             pid,
             groups: groups.clone(),
             outputs: Arc::clone(&outputs),
@@ -86,7 +113,7 @@ impl Process {
             on_exit(status);
             exited.send_replace(Some(status));
         });
-        Ok(Self { pid, started: Instant::now(), exit, outputs, peak_rss_kib })
+        Self { pid, started: Instant::now(), exit, outputs, peak_rss_kib }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -140,8 +167,37 @@ fn spawn(program: &Program, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Chil
     command.spawn()
 }
 
+/// The process that is waited for.
+enum Leader {
+    Started(Child),
+    Revived(Pid),
+}
+
+impl Leader {
+    async fn wait(&mut self) -> ExitStatus {
+        match self {
+            Self::Started(child) => child.wait().await.expect("our child can be waited for"),
+            Self::Revived(pid) => wait_for(*pid).await,
+        }
+    }
+}
+
+/// Waits for a child that the async runtime does not know, and reaps it.
+async fn wait_for(child: Pid) -> ExitStatus {
+    let waited = || waitid(WaitId::Pid(child), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+    loop {
+        match waited().expect("our child can be waited for") {
+            Some(status) => {
+                let code = status.exit_status().map(|code| code << 8);
+                return ExitStatus::from_raw(code.or(status.terminating_signal()).unwrap_or_default());
+            }
+            None => tokio::time::sleep(MEMORY_READING).await,
+        }
+    }
+}
+
 struct Watcher {
-    child: Child,
+    leader: Leader,
     pid: Pid,
     groups: Groups,
     outputs: Arc<[Capture; 2]>,
@@ -153,7 +209,7 @@ impl Watcher {
         let mut readings = tokio::time::interval(MEMORY_READING);
         let status = loop {
             tokio::select! {
-                status = self.child.wait() => break status.expect("our child can be waited for"),
+                status = self.leader.wait() => break status,
                 _ = readings.tick() => {
                     self.peak_rss_kib.fetch_max(read_peak_rss_kib(self.pid).unwrap_or(0), Ordering::Relaxed);
                 }

@@ -15,7 +15,7 @@ use crate::api::{self, Api, ApiCall, Journal};
 use crate::environment::fault::Fault;
 use crate::environment::runtime::{FunctionError, Response};
 use crate::environment::state::{Board, State};
-use crate::environment::{Environment, Invocation, InvokeOrder, Order, Shutdown, ShutdownReason, Vitals};
+use crate::environment::{Environment, Invocation, InvokeOrder, Order, Shutdown, ShutdownReason, Snapshot, Vitals};
 use crate::error::StartError;
 use crate::function::Work;
 use crate::ledger::Ledger;
@@ -107,11 +107,28 @@ impl Sandbox {
     }
 
     pub(crate) async fn start(settings: Settings) -> Result<Self, StartError> {
-        let settings = Arc::new(settings);
-        let tmp = Tmp::new(settings.tmp.as_deref())?;
-        let (listener, address) = api::bind().await?;
+        Self::begin(Arc::new(settings), None).await
+    }
+
+    /// Brings a copy of an environment to life. One at a time: a copy has the process id and the ports of the original.
+    ///
+    /// # Errors
+    /// When the copy does not come to wait for its first invocation; then nothing of it is left.
+    pub async fn restore(snapshot: &Snapshot) -> Result<Self, StartError> {
+        Self::begin(Arc::clone(&snapshot.settings), Some(snapshot.clone())).await
+    }
+
+    async fn begin(settings: Arc<Settings>, copy_of: Option<Snapshot>) -> Result<Self, StartError> {
+        let tmp = Tmp::new(copy_of.as_ref().map(|copy| copy.tmp.as_path()).or(settings.tmp.as_deref()))?;
+        let (listener, address) = match &copy_of {
+            None => api::bind().await?,
+            Some(copy) => api::bind_again(copy.api).await?,
+        };
         let telemetry = Telemetry::new(settings.delivery);
-        let board = Board::new(State::new(settings.extension.is_some()));
+        let board = Board::new(match &copy_of {
+            None => State::new(settings.extension.is_some()),
+            Some(copy) => State::restored(copy.extension()),
+        });
         let groups = Groups::new(Undertaker::hire(tmp.own())?);
         let (journal, vitals) = (Journal::default(), Vitals::new());
         let api = Api {
@@ -133,6 +150,7 @@ impl Sandbox {
             runtime: None,
             initialized: false,
             init_to_report: None,
+            copy_of,
         };
         let (orders, received_orders) = mpsc::unbounded_channel();
         let (started, start) = oneshot::channel();
@@ -209,6 +227,25 @@ impl Sandbox {
         let (done, shutdown) = oneshot::channel();
         self.order(Order::Shutdown { reason, done });
         shutdown.await.expect("the environment answers every order")
+    }
+
+    /// Copies memory and disk of an environment that was not invoked yet into a directory, with this CRIU, and ends it
+    /// without telling anybody.
+    ///
+    /// # Errors
+    /// When it cannot be copied.
+    ///
+    /// # Panics
+    /// After [`Sandbox::shutdown`].
+    pub async fn snapshot(&self, criu: &Path, directory: &Path) -> std::io::Result<Snapshot> {
+        let (done, snapshot) = oneshot::channel();
+        self.order(Order::Snapshot { criu: criu.to_owned(), directory: directory.to_owned(), done });
+        snapshot.await.expect("the environment answers every order")
+    }
+
+    /// Lets the platform say something out of turn.
+    pub fn says(&self, kind: &str, record: &Value) {
+        self.telemetry.platform(kind, record);
     }
 
     /// Everything that the platform has said so far, and its fate.

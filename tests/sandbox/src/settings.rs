@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) delivery: Rules,
     pub(crate) telemetry_unsupported: bool,
     pub(crate) refuse_invoke: bool,
+    /// Credentials come from an endpoint, and the environment may be copied.
+    pub(crate) snap_start: bool,
 }
 
 impl Settings {
@@ -88,6 +90,7 @@ impl Default for SandboxBuilder {
                 delivery: Rules { log_format: LogFormat::Text, queue_rule: true, redeliver: false },
                 telemetry_unsupported: false,
                 refuse_invoke: false,
+                snap_start: false,
             },
         }
     }
@@ -200,6 +203,15 @@ impl SandboxBuilder {
     /// Refuses to register `INVOKE`, as Lambda Managed Instances do.
     pub fn refuse_invoke(mut self, refuse: bool) -> Self {
         self.settings.refuse_invoke = refuse;
+        self
+    }
+
+    /// An environment of SnapStart, of which [`Sandbox::snapshot`] can be taken before the first invocation. The extension gets
+    /// its credentials from the endpoint of such environments. It is not frozen by signals: the snapshot is what it sleeps in.
+    pub fn snap_start(mut self) -> Self {
+        self.settings.initialization_type = "snap-start".to_owned();
+        self.settings.freeze = false;
+        self.settings.snap_start = true;
         self
     }
 

@@ -17,10 +17,26 @@ const CREDENTIALS: [(&str, &str); 3] = [
     ("AWS_SESSION_TOKEN", "sandbox-session-token"),
 ];
 
+/// What the endpoint of credentials wants to be told.
+pub(crate) const CREDENTIALS_TOKEN: &str = "sandbox-credentials-token";
+
+/// Id, secret and session token: those of the extension's variables, where it has some.
+pub(crate) fn credentials(settings: &Settings) -> [&str; 3] {
+    CREDENTIALS.map(|(name, value)| settings.extension_variables.get(name).map_or(value, String::as_str))
+}
+
 pub(crate) fn of_extension(settings: &Settings, api: SocketAddr, tmp: &Path) -> BTreeMap<String, String> {
     let mut variables = of_both(settings, api, tmp);
     let own = settings.extension_variables.iter().filter(|(name, _)| !name.starts_with('_'));
     variables.extend(own.map(|(name, value)| (name.clone(), value.clone())));
+    if settings.snap_start {
+        variables.retain(|name, _| !CREDENTIALS.iter().any(|(credential, _)| name == credential));
+        let endpoint = [
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("http://{api}/2021-04-23/credentials")),
+            ("AWS_CONTAINER_AUTHORIZATION_TOKEN", CREDENTIALS_TOKEN.to_owned()),
+        ];
+        variables.extend(endpoint.map(|(name, value)| (name.to_owned(), value)));
+    }
     let role = settings.reference_extension.map(|kind| (roles::ROLE.to_owned(), kind.role().to_owned()));
     variables.extend(role);
     variables

@@ -3,6 +3,7 @@
 //! A handler turns a request into one change of the [`Board`] and one answer; it decides nothing. `next` calls wait as
 //! long as it takes; when their connection breaks, their wait ends with it.
 
+mod credentials;
 mod error;
 mod extensions;
 mod journal;
@@ -12,8 +13,10 @@ mod telemetry;
 mod tests;
 
 use std::convert::Infallible;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -25,6 +28,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 pub(crate) use error::ApiError;
 pub use journal::ApiCall;
@@ -34,6 +38,9 @@ use crate::environment::Vitals;
 use crate::environment::state::Board;
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
+
+/// What a dropped sandbox has left to its async runtime is done within this time.
+const LET_GO_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Largest request body: a response of 6 MiB and its envelope (Lambda quotas).
 const BODY_BYTES_MAX: usize = 6 * 1024 * 1024 + 100;
@@ -87,11 +94,24 @@ impl Answer {
     }
 }
 
-/// Opens the port.
-pub(crate) async fn bind() -> std::io::Result<(TcpListener, SocketAddr)> {
+/// Opens a port.
+pub(crate) async fn bind() -> io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     Ok((listener, address))
+}
+
+/// Opens a port again that another sandbox has let go of, or is about to.
+pub(crate) async fn bind_again(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let deadline = Instant::now() + LET_GO_TIMEOUT;
+    loop {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            result => return Ok((result?, address)),
+        }
+    }
 }
 
 /// Serves until its task is aborted; its connections end with it.
@@ -136,8 +156,10 @@ impl Api {
             ("POST", ["2020-01-01", "extension", "init", "error"]) => self.extension_init_error(&call),
             ("POST", ["2020-01-01", "extension", "exit", "error"]) => self.extension_exit_error(&call),
             ("PUT", ["2022-07-01", "telemetry"]) => self.subscribe(&call),
+            ("GET", ["2021-04-23", "credentials"]) => self.credentials(&call),
             ("PUT", ["2020-08-15", "logs"]) => self.subscribe_logs(&call),
             ("GET", ["2018-06-01", "runtime", "invocation", "next"]) => self.runtime_next().await,
+            ("GET", ["2018-06-01", "runtime", "restore", "next"]) => self.runtime_restore_next().await,
             ("POST", ["2018-06-01", "runtime", "invocation", id, "response"]) => self.runtime_response(&call, id),
             ("POST", ["2018-06-01", "runtime", "invocation", id, "error"]) => self.runtime_error(&call, id),
             ("POST", ["2018-06-01", "runtime", "init", "error"]) => self.runtime_init_error(&call),

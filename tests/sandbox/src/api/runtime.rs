@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{Answer, Api, ApiError, Call};
 use crate::environment::fault::Fault;
 use crate::environment::runtime::{FunctionError, Response};
+use crate::environment::state::State;
 
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 
@@ -30,6 +31,18 @@ impl Api {
             .header("lambda-runtime-deadline-ms", event.deadline_ms.to_string())
             .header("lambda-runtime-invoked-function-arn", event.invoked_function_arn)
             .header("lambda-runtime-trace-id", event.trace))
+    }
+
+    /// Answered when the environment comes out of a snapshot, if it is one that goes into one.
+    pub(super) async fn runtime_restore_next(&self) -> Result<Answer, ApiError> {
+        if !self.settings.snap_start {
+            return Ok(Answer::json(StatusCode::NOT_FOUND, "404 page not found\n"));
+        }
+        let restored = self.board.change(State::runtime_restore_next);
+        match restored.await {
+            Ok(()) => Ok(Answer::json(StatusCode::OK, "")),
+            Err(_) => Ok(Answer::json(StatusCode::INTERNAL_SERVER_ERROR, "")),
+        }
     }
 
     pub(super) fn runtime_response(&self, call: &Call, request_id: &str) -> Result<Answer, ApiError> {

@@ -98,6 +98,11 @@ impl Extension {
         Self { state: ExtensionState::Started, id, events: Vec::new(), error_type: None, next_at: None }
     }
 
+    /// One that had called `next` when it was copied. Its connection is gone, so it calls once more.
+    pub(crate) fn restored(&self) -> Self {
+        Self { state: ExtensionState::Registered, error_type: None, next_at: None, ..self.clone() }
+    }
+
     pub(crate) fn state(&self) -> ExtensionState {
         self.state
     }

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::Path;
+use std::process::ExitStatus;
 use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
@@ -58,7 +59,7 @@ impl Environment {
             self.board.reached(State::extension_has_registered).await?;
         }
         self.start_runtime()?;
-        self.board.reached(|state| state.runtime.is_ready()).await?;
+        self.board.reached(|state| state.runtime.is_ready() || state.waits_for_restore()).await?;
         self.board.change(|state| state.registration_open = false);
         self.board.reached(State::extension_is_done).await?;
         self.board.change(|state| state.subscription_open = false);
@@ -83,21 +84,29 @@ impl Environment {
             variables: variables::of_extension(&self.settings, self.api, &self.tmp),
             current_dir: Some(self.tmp.clone()),
         };
-        let sink = || -> Sink {
-            let (telemetry, vitals) = (self.telemetry.clone(), self.vitals.clone());
-            Box::new(move |line| {
-                vitals.extension_said(line.clone());
-                telemetry.line(Category::Extension, line);
-            })
-        };
-        let telemetry = self.telemetry.clone();
-        let board = self.board.clone();
-        let on_death = async move { telemetry.subscriber_gone().await };
-        let on_exit = move |status| board.change(|state| state.extension_ended(status));
-        Process::start(&program, &self.groups, [sink(), sink()], on_death, on_exit)
+        let (on_death, on_exit) = self.end_of_extension();
+        Process::start(&program, &self.groups, [self.extension_sink(), self.extension_sink()], on_death, on_exit)
     }
 
-    fn start_runtime(&mut self) -> Result<(), Fault> {
+    /// Takes what the extension says.
+    pub(super) fn extension_sink(&self) -> Sink {
+        let (telemetry, vitals) = (self.telemetry.clone(), self.vitals.clone());
+        Box::new(move |line| {
+            vitals.extension_said(line.clone());
+            telemetry.line(Category::Extension, line);
+        })
+    }
+
+    /// What is done when the extension's process ends.
+    pub(super) fn end_of_extension(
+        &self,
+    ) -> (impl Future<Output = ()> + Send + use<>, impl FnOnce(ExitStatus) + Send + use<>) {
+        let (telemetry, board) = (self.telemetry.clone(), self.board.clone());
+        let on_death = async move { telemetry.subscriber_gone().await };
+        (on_death, move |status| board.change(|state| state.extension_ended(status)))
+    }
+
+    pub(super) fn start_runtime(&mut self) -> Result<(), Fault> {
         let program = self.settings.function.program(variables::of_function(&self.settings, self.api, &self.tmp));
         let sink = || -> Sink {
             let telemetry = self.telemetry.clone();

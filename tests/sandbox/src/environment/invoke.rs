@@ -154,7 +154,7 @@ impl Environment {
             running.suppressed_init = true;
             self.init(InitPhase::Invoke, deadline).await.inspect_err(|_| self.report_start(running))?;
         }
-        Ok(())
+        self.restore_original().await
     }
 
     async fn run_phases(&self, running: &mut Running, deadline: Instant) -> Result<(), Fault> {

@@ -10,10 +10,12 @@ mod init;
 mod invoke;
 mod report;
 pub(crate) mod runtime;
+mod snapshot;
 pub(crate) mod state;
 mod tear_down;
 mod vitals;
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use invoke::InvokeOrder;
 pub use invoke::{Invocation, Outcome};
+pub use snapshot::Snapshot;
 pub use tear_down::{Shutdown, ShutdownReason};
 pub(crate) use vitals::Vitals;
 
@@ -38,6 +41,7 @@ pub(crate) enum Order {
     Invoke(InvokeOrder),
     Reset { reason: ShutdownReason, done: oneshot::Sender<Result<Shutdown, Fault>> },
     Shutdown { reason: ShutdownReason, done: oneshot::Sender<Shutdown> },
+    Snapshot { criu: PathBuf, directory: PathBuf, done: oneshot::Sender<io::Result<Snapshot>> },
 }
 
 /// The environment and everything it is made of.
@@ -55,6 +59,8 @@ pub(crate) struct Environment {
     pub(crate) initialized: bool,
     /// Init's duration, until an invocation has reported it.
     pub(crate) init_to_report: Option<Duration>,
+    /// What it begins as, if not with Init.
+    pub(crate) copy_of: Option<Snapshot>,
 }
 
 impl Environment {
@@ -64,7 +70,10 @@ impl Environment {
         started: oneshot::Sender<Result<(), Fault>>,
         mut orders: mpsc::UnboundedReceiver<Order>,
     ) {
-        let result = self.first_init().await;
+        let result = match self.copy_of.take() {
+            None => self.first_init().await,
+            Some(snapshot) => self.restore(&snapshot).await,
+        };
         let failed = result.is_err();
         // The owner may be gone already: then the channel of orders ends, too.
         let _ = started.send(result);
@@ -76,6 +85,12 @@ impl Environment {
                 Order::Invoke(order) => self.invoke(order).await,
                 Order::Reset { reason, done } => {
                     let _ = done.send(self.reset(reason).await);
+                }
+                Order::Snapshot { criu, directory, done } => {
+                    let snapshot = self.snapshot(criu, directory).await;
+                    self.telemetry.close();
+                    let _ = done.send(snapshot);
+                    return;
                 }
                 Order::Shutdown { reason, done } => {
                     let shutdown = self.tear_down(reason, |_| ()).await;

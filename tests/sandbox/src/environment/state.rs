@@ -57,6 +57,9 @@ pub(crate) struct State {
     /// An event for an extension that has not called `next` yet.
     extension_event: Option<NextEvent>,
     runtime_waits: Option<oneshot::Sender<RuntimeEvent>>,
+    /// Of a runtime that is ready for a snapshot.
+    restore_waits: Option<oneshot::Sender<()>>,
+    is_restored: bool,
 }
 
 impl State {
@@ -72,6 +75,20 @@ impl State {
             extension_waits: None,
             extension_event: None,
             runtime_waits: None,
+            restore_waits: None,
+            is_restored: false,
+        }
+    }
+
+    /// Behind Init, with a copy of the extension that has gone through it.
+    pub(crate) fn restored(extension: Extension) -> Self {
+        Self {
+            extension: Some(extension),
+            registration_open: false,
+            subscription_open: false,
+            subscribed: true,
+            is_restored: true,
+            ..Self::new(true)
         }
     }
 
@@ -105,6 +122,27 @@ impl State {
         let (sender, receiver) = oneshot::channel();
         self.runtime_waits = Some(sender);
         Ok(receiver)
+    }
+
+    /// The runtime calls `restore/next`: the receiver is told of the restore.
+    pub(crate) fn runtime_restore_next(&mut self) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        self.restore_waits = Some(sender);
+        if self.is_restored {
+            self.restore();
+        }
+        receiver
+    }
+
+    /// Whether the runtime is ready for a snapshot.
+    pub(crate) fn waits_for_restore(&self) -> bool {
+        self.restore_waits.is_some()
+    }
+
+    pub(crate) fn restore(&mut self) {
+        self.is_restored = true;
+        // If the connection is gone, the runtime calls again.
+        self.restore_waits.take().map(|waits| waits.send(()));
     }
 
     pub(crate) fn tell_runtime(&mut self, event: RuntimeEvent) -> Result<(), Refused> {

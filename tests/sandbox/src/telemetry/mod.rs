@@ -114,6 +114,11 @@ impl Telemetry {
         });
     }
 
+    /// A subscription from before a snapshot holds on.
+    pub(crate) fn resume(&self, subscription: Subscription) {
+        self.change(|relay, now| relay.subscribe(subscription, now));
+    }
+
     pub(crate) fn end_init(&self) {
         self.change(|relay, _| relay.end_init());
     }
