@@ -92,9 +92,78 @@ fn step_aside(state: &mut State, spool: &mut Spool, now_ms: i64) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use spool::{Compression, SpoolConfig, SpoolEvent, SpoolId, SpoolLimits};
+
+    use super::super::{EarlierLife, Outputs, Rules};
     use super::*;
+    use crate::identity;
+    use crate::lifecycle::machine::seal_policy::SealPolicy;
+    use crate::runtime_api::event::StreamTypes;
+    use crate::telemetry::listener::Body;
+    use crate::upload::object_key::ObjectKeys;
+    use crate::upload::outgoing::{LINE_FORMAT_JSON, labeler};
 
     const NOW: i64 = 1_790_000_000_000;
+
+    fn store(intake: &Intake) -> SpoolId {
+        let event = br#"[{"time":"2026-01-10T10:00:03.004Z","type":"function","record":"a line"}]"#;
+        intake.store(&Body { bytes: event.to_vec(), cut_bytes: 0, sequence_id: None }, NOW);
+        intake.spool_id()
+    }
+
+    #[test]
+    fn what_init_has_stored_is_ended_and_sealed_before_anything_can_be_copied() {
+        let directory = tempfile::TempDir::new().expect("a directory");
+        let config = SpoolConfig {
+            root: directory.path().to_owned(),
+            compression: Compression::default(),
+            line_format: LINE_FORMAT_JSON,
+            label: labeler(ObjectKeys::for_function("f")),
+            limits: SpoolLimits { keep_free_bytes: 0, ..SpoolLimits::default() },
+        };
+        let spool = Spool::create(config, identity::fresh(NOW), NOW).expect("a directory");
+        let (sealed, left) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+        let outputs = Outputs {
+            events: Arc::new({
+                let sealed = Arc::clone(&sealed);
+                move |event| sealed.lock().expect("sound").push(event)
+            }),
+            orphans: Arc::new({
+                let left = Arc::clone(&left);
+                move |orphan| left.lock().expect("sound").push(orphan)
+            }),
+            observed: Arc::new(|_| {}),
+        };
+        let types = StreamTypes { platform: true, function: true, extension: false };
+        let seal = SealPolicy { invocations: None, age: Duration::from_secs(60), size_bytes: 1 << 22 };
+        let intake = Intake::new(Arc::new(Mutex::new(spool)), Rules::new(types, seal), EarlierLife::default(), outputs);
+        let ended = || {
+            let sealed = sealed.lock().expect("sound");
+            let ends = sealed.iter().map(|event| match event {
+                SpoolEvent::Sealed(segment) => (segment.facts().reason, segment.facts().mark),
+                other => panic!("{other:?}"),
+            });
+            ends.collect::<Vec<_>>()
+        };
+
+        let of_init = [store(&intake), store(&intake)];
+        assert_eq!((of_init[0], ended()), (of_init[1], vec![]), "Init has one spool");
+        intake.may_be_copied(NOW);
+        assert_eq!(ended(), [(SealReason::Snapshot, spool::Mark::End)]);
+        let apart = [store(&intake), store(&intake)];
+        assert_eq!(ended(), [(SealReason::Snapshot, spool::Mark::End); 3]);
+        intake.is_not_copied_any_more(NOW);
+        let one_of_a_kind = [store(&intake), store(&intake)];
+        assert_eq!(one_of_a_kind[0], one_of_a_kind[1]);
+        assert_eq!(ended().len(), 3, "it goes on as ever");
+        let mut spools = [of_init[0], apart[0], apart[1], one_of_a_kind[0]];
+        spools.sort_unstable();
+        assert!(spools.windows(2).all(|two| two[0] != two[1]), "{spools:?}");
+        assert_eq!(left.lock().expect("sound").len(), 3, "those before are left to adoption");
+    }
 
     #[test]
     fn each_body_has_a_spool_of_its_own_until_there_are_too_many() {
