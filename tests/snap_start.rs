@@ -8,11 +8,12 @@ mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use sandbox::{Fate, Ledger, Sandbox, SandboxBuilder, ShutdownReason, Work};
 use serde_json::json;
 use tempfile::TempDir;
-use world::{World, assert_whole, file_name, pause};
+use world::{World, assert_whole, file_name, pause, signal};
 
 fn snap_start(world: &World) -> SandboxBuilder {
     world.sandbox().snap_start().extension_env("LOGSPOOL_LOG", "debug")
@@ -110,6 +111,33 @@ async fn an_init_that_is_never_invoked_is_delivered_at_the_end() {
     live_on(&sandbox, 0).await;
     let mut ledgers = vec![sandbox.ledger()];
     ledgers.extend(world.heal().await);
+    assert_whole(&world.verdict(&ledgers));
+}
+
+/// The disk alone, wherever a running process cannot be copied: whoever finds it ships the same.
+#[tokio::test]
+async fn three_copies_of_the_disk_are_shipped_once_by_whoever_finds_them() {
+    let world = World::new().await;
+    let original = started(snap_start(&world)).await;
+    say(&original, "before the snapshot").await;
+    // As it is when a process is stopped, and goes no further.
+    signal(&original, "STOP");
+    let disks = [(); 3].map(|()| TempDir::new().unwrap());
+    for disk in &disks {
+        let copied = Command::new("cp").arg("--archive").arg(world.tmp().join(".")).arg(disk.path()).status().unwrap();
+        assert!(copied.success());
+    }
+    let mut ledgers = vec![original.ledger()];
+    drop(original);
+    for disk in &disks {
+        let spool = disk.path().join("spool").display().to_string();
+        let copy = snap_start(&world).tmp(disk.path()).extension_env("LOGSPOOL_DIR", spool);
+        let copy = started(copy).await;
+        live_on(&copy, 2).await;
+        ledgers.push(copy.ledger());
+    }
+    let left = disks.iter().flat_map(|disk| std::fs::read_dir(disk.path().join("spool")).unwrap()).count();
+    assert_eq!(left, 0, "all is delivered");
     assert_whole(&world.verdict(&ledgers));
 }
 

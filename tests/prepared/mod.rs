@@ -1,6 +1,6 @@
 //! What a `prepare` script of the tests has made ready, and what it could not.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part of it")]
 
 use std::fs;
 use std::io::{self, Write};
