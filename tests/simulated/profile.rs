@@ -107,5 +107,5 @@ fn policies(rng: &mut fastrand::Rng) -> Policies {
     let attempts = if fallback_stores > 0 { one_of(rng, &[None, Some(1), Some(3)]) } else { None };
     let retry = RetryPolicy::try_new(Duration::from_millis(100), Duration::from_secs(20), attempts).unwrap();
     let route = Route::new(fallback_stores, rng.u8(..4) == 0);
-    Policies { seal, drain, retry, route }
+    Policies { seal, drain, retry, route, freezes: true }
 }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use logspool::deadline::Deadline;
 use logspool::intake::Observed;
 use logspool::lifecycle::machine::drain_policy::InvokePlan;
-use logspool::lifecycle::machine::{Action, Arrival, Counts, Event, Machine, Moment};
+use logspool::lifecycle::machine::{self, Action, Arrival, Counts, Event, Machine, Moment};
 use logspool::runtime_api::event::RequestId;
 use logspool::upload::outgoing::OutgoingId;
 use logspool::upload::route::Place;

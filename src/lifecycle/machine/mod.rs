@@ -32,7 +32,8 @@ pub use clock::TICK_MS;
 use drain_policy::DrainPolicy;
 pub use event::{Action, Arrival, Event, Moment, Waiting};
 use hold::Hold;
-use invocations::Invocations;
+pub use invocations::REMEMBERED_MAX;
+use invocations::{Invocations, Meaning};
 use pace::Pace;
 use queue::Queue;
 use seal_policy::SealPolicy;
@@ -57,6 +58,8 @@ pub struct Policies {
     pub retry: RetryPolicy,
     /// Where objects can go.
     pub route: Route,
+    /// Whether the environment may be frozen while nothing runs in it.
+    pub freezes: bool,
 }
 
 /// What was decided so far, for the summary line.
@@ -107,6 +110,8 @@ pub struct Machine {
     adoptions: usize,
     /// When the process began to run: at its start, at INVOKE, after a freeze.
     awake_since_ms: i64,
+    /// When it was last asked whether the spool is where it should be.
+    place_checked_ms: i64,
     last_body_ms: i64,
     phase: Phase,
     /// The invocation whose end is waited for.
@@ -158,6 +163,7 @@ impl Machine {
             pace: Pace::default(),
             adoptions: 0,
             awake_since_ms: clock.time_ms(),
+            place_checked_ms: clock.time_ms(),
             last_body_ms: clock.time_ms(),
             clock,
             phase: Phase::Free,
@@ -184,6 +190,9 @@ impl Machine {
             Event::AdoptionBegins => self.adoptions += 1,
             Event::AdoptionEnds => self.adoptions = self.adoptions.saturating_sub(1),
             Event::Time => {}
+        }
+        if self.time_ms().saturating_sub(self.place_checked_ms) >= TICK_MS {
+            self.check_place();
         }
         self.seal_if_due();
         self.begin_uploads();
@@ -273,10 +282,9 @@ impl Machine {
 
     fn observe(&mut self, observed: &Observed) {
         self.last_body_ms = self.time_ms();
-        if let Some(ms) = self.invocations.observe(observed) {
-            self.pace.handler_took(ms);
-        }
-        if self.invocations.ends_in_error(observed) {
+        let Meaning { handler_ms, is_failure } = self.invocations.observe(observed);
+        handler_ms.into_iter().for_each(|ms| self.pace.handler_took(ms));
+        if is_failure {
             self.has_unsealed_failure = true;
             self.has_new_failure = true;
         }
@@ -318,8 +326,20 @@ impl Machine {
         }
     }
 
+    /// Whoever has cleared the spool directory may have done so since INVOKE, and some environments are told of none. At the end
+    /// there is no time to begin anew.
+    fn check_place(&mut self) {
+        if !matches!(self.phase, Phase::Settling { .. } | Phase::LastRound { .. } | Phase::Ended) {
+            self.place_checked_ms = self.time_ms();
+            self.ask(Action::CheckPlace);
+        }
+    }
+
     fn seal(&mut self, reason: SealReason) {
         self.is_sealing = true;
+        if self.place_checked_ms < self.time_ms() {
+            self.check_place();
+        }
         self.ask(Action::Seal(reason));
     }
 

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Beside what waits the machine keeps 64 invocations that are open, done or have logged an error, and 40 durations.
-const REMEMBERED_MAX: usize = 3 * 64 + 40;
+/// Beside what waits the machine keeps some invocations, and 40 durations.
+const REMEMBERED_MAX: usize = machine::REMEMBERED_MAX + 40;
 
 impl<D: Disk> World<D> {
     pub(super) fn decided(&mut self, plan: InvokePlan) {

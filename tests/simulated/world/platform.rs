@@ -147,7 +147,7 @@ impl<D: Disk> World<D> {
             return;
         }
         let Some(invocation) = self.invocation.take() else { return };
-        self.send_body(0..25, vec![Observed::Report(request_id(invocation.number))], 1);
+        self.send_body(0..25, vec![Observed::Report { request_id: request_id(invocation.number), failed: false }], 1);
         let calm_ms = if self.calm_since.is_some() { 300 } else { 0 };
         let gap_ms = self.profile.gaps.draw(&mut self.rng).max(calm_ms);
         self.at(gap_ms, Step::NextInvocation);
