@@ -47,6 +47,10 @@ use crate::upload::outgoing::OutgoingId;
 use crate::upload::retry::RetryPolicy;
 use crate::upload::route::{Place, Route};
 
+/// Where nothing is frozen many invocations run at a time, and those that fail within so long share an object: one for each
+/// would be as many objects, and requests that are paid for, as failures.
+const FAILURES_APART_MS: i64 = 1_000;
+
 /// What the machine decides by.
 #[derive(Debug, Clone)]
 pub struct Policies {
@@ -101,6 +105,8 @@ pub struct Machine {
     has_unsealed_failure: bool,
     /// The same, sealed or not, since the last INVOKE.
     has_new_failure: bool,
+    /// When the words of a failure were last sealed.
+    failure_sealed_ms: Option<i64>,
     invocations: Invocations,
     pace: Pace,
     queue: Queue,
@@ -159,6 +165,7 @@ impl Machine {
             is_sealing: false,
             has_unsealed_failure: false,
             has_new_failure: false,
+            failure_sealed_ms: None,
             invocations: Invocations::default(),
             pace: Pace::default(),
             adoptions: 0,
@@ -206,7 +213,13 @@ impl Machine {
     /// How long until the machine wants to be told the time, in milliseconds; at most a tick.
     pub fn alarm_in(&self) -> i64 {
         let now_ms = self.time_ms();
-        let alarms = [self.hold_alarm_ms(), self.shutdown_alarm_ms(), self.upload_alarm_ms(), self.age_alarm_ms()];
+        let alarms = [
+            self.hold_alarm_ms(),
+            self.shutdown_alarm_ms(),
+            self.upload_alarm_ms(),
+            self.age_alarm_ms(),
+            self.failure_alarm_ms(),
+        ];
         let next_ms = alarms.into_iter().flatten().filter(|at_ms| *at_ms > now_ms).min().unwrap_or(i64::MAX);
         next_ms.saturating_sub(now_ms).min(TICK_MS)
     }
@@ -312,18 +325,30 @@ impl Machine {
         let seal = &self.policies.seal;
         let only_size_seals = self.nothing_leaves();
         let is_ending = matches!(self.phase, Phase::Settling { .. });
-        let reason = if self.has_unsealed_failure && (!only_size_seals || is_ending || seal.is_large(&self.active)) {
-            // The words of a failed invocation are the ones that somebody waits for, whatever else is due.
-            Some(SealReason::Error)
-        } else if only_size_seals {
+        let due = if only_size_seals {
             seal.is_large(&self.active).then_some(SealReason::Size)
         } else {
             let age_ms = self.active_since_ms.map_or(0, |since_ms| self.time_ms().saturating_sub(since_ms));
             seal.due(&self.active, age_ms, self.invocations.ended_since_seal(), self.wall_ms)
         };
-        if let Some(reason) = reason {
+        let is_urgent = is_ending || !only_size_seals && self.failure_due_ms() <= self.time_ms();
+        if self.has_unsealed_failure && (is_urgent || due.is_some()) {
+            // The words of a failed invocation are the ones that somebody waits for, whatever else is due.
+            self.failure_sealed_ms = Some(self.time_ms());
+            self.seal(SealReason::Error);
+        } else if let Some(reason) = due {
             self.seal(reason);
         }
+    }
+
+    /// When the words of a failure may be sealed.
+    fn failure_due_ms(&self) -> i64 {
+        let sealed_ms = self.failure_sealed_ms.filter(|_| !self.policies.freezes);
+        sealed_ms.map_or(i64::MIN, |sealed_ms| sealed_ms.saturating_add(FAILURES_APART_MS))
+    }
+
+    fn failure_alarm_ms(&self) -> Option<i64> {
+        Some(self.failure_due_ms()).filter(|_| self.has_unsealed_failure && !self.nothing_leaves())
     }
 
     /// Whoever has cleared the spool directory may have done so since INVOKE, and some environments are told of none. At the end
@@ -358,3 +383,6 @@ impl Machine {
         self.active_since_ms.filter(|_| !self.nothing_leaves()).map(|since_ms| since_ms.saturating_add(age_ms))
     }
 }
+
+#[cfg(test)]
+mod tests;
