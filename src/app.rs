@@ -20,7 +20,7 @@ use crate::lifecycle::machine::drain_policy::DrainStrategy;
 use crate::lifecycle::machine::{Event, Policies};
 use crate::lifecycle::{Ended, Lifecycle, Links, next_event};
 use crate::runtime_api::client::{ApiError, Client, Subscription};
-use crate::runtime_api::event::{EventType, ExtensionId, NextEvent, Registered};
+use crate::runtime_api::event::{EventType, ExtensionId, NextEvent, Registered, SCHEMA_VERSIONS};
 use crate::supervision;
 use crate::telemetry::listener::Listener;
 use crate::upload::object_key::template::Field;
@@ -99,7 +99,7 @@ async fn prepare(
     name: &str,
 ) -> Result<Extension, Unprepared> {
     let listener = Listener::bind(config.listener).await;
-    let registered = register(client, name, &[EventType::Invoke, EventType::Shutdown]).await;
+    let registered = register(client, name, events_of(config.concurrency)).await;
     let Registered { id, account_id, hears_of_invocations } = registered.ok_or(Unprepared::NotRegistered)?;
     let listener = listener.map_err(|error| {
         crate::warn!("error={error:?} No telemetry port is to be had; no logs are collected.");
@@ -156,7 +156,7 @@ async fn prepare(
     let (listener, handler) = (Arc::new(listener), Arc::clone(&intake));
     tokio::spawn(supervision::supervised(move || Arc::clone(&listener).serve(Arc::clone(&handler) as _)));
     let mut drain = config.drain;
-    if !subscribe(client, &id, config, port).await {
+    if !subscribe(client, &id, config, concurrency, port).await {
         // Nobody will tell when an invocation has ended: to wait for it would be to wait for its timeout.
         drain.strategy = DrainStrategy::Background;
     }
@@ -178,7 +178,9 @@ async fn prepare(
         events: (event_sender, events),
         asked,
     };
-    let lifecycle = Lifecycle::new(links, Policies { seal, drain, retry: delivery.retry, route: uploader.route() });
+    let freezes = concurrency == Concurrency::One;
+    let policies = Policies { seal, drain, retry: delivery.retry, route: uploader.route(), freezes };
+    let lifecycle = Lifecycle::new(links, policies);
     let lifecycle = if config.is_copied { lifecycle.copied() } else { lifecycle };
     Ok(Extension { lifecycle, intake, spool, uploader })
 }
@@ -233,6 +235,14 @@ fn drops(losses: &Losses) -> String {
     if causes.is_empty() { "0".into() } else { causes.join(",") }
 }
 
+/// Lambda Managed Instances have no INVOKE, and refuse whoever wants it.
+fn events_of(concurrency: Concurrency) -> &'static [EventType] {
+    match concurrency {
+        Concurrency::One => &[EventType::Invoke, EventType::Shutdown],
+        Concurrency::Many => &[EventType::Shutdown],
+    }
+}
+
 /// Registers, for as long as it may help. `None` if the platform refuses for good.
 async fn register(client: &Client, name: &str, events: &[EventType]) -> Option<Registered> {
     let mut pauses = REGISTER_PAUSES_MS.into_iter();
@@ -242,7 +252,7 @@ async fn register(client: &Client, name: &str, events: &[EventType]) -> Option<R
             Err(error) => error,
         };
         if error.is_invalid_event_type() && events.contains(&EventType::Invoke) {
-            // Lambda Managed Instances take no extension that wants INVOKE.
+            // It is one of those, whatever the variable says.
             return Box::pin(register(client, name, &[EventType::Shutdown])).await;
         }
         match pauses.next().filter(|_| error.may_pass()) {
@@ -260,10 +270,12 @@ async fn register(client: &Client, name: &str, events: &[EventType]) -> Option<R
 
 /// Subscribes, and tells whether telemetry will come. Without it the extension runs on: it still delivers what earlier lives
 /// left.
-async fn subscribe(client: &Client, id: &ExtensionId, config: &Config, port: u16) -> bool {
+async fn subscribe(client: &Client, id: &ExtensionId, config: &Config, concurrency: Concurrency, port: u16) -> bool {
+    // Lambda Managed Instances know no other than the newest one.
+    let versions = if concurrency == Concurrency::Many { &SCHEMA_VERSIONS[..1] } else { &SCHEMA_VERSIONS };
     let mut pauses = SUBSCRIBE_PAUSES_MS.into_iter();
     loop {
-        let result: Result<_, ApiError> = client.subscribe(id, config.types, config.buffering, port).await;
+        let result: Result<_, ApiError> = client.subscribe(id, versions, config.types, config.buffering, port).await;
         let error = match result {
             Ok(Subscription::Active(version)) => {
                 crate::info!("schema={version} port={port} Subscribed to telemetry.");

@@ -1,172 +1,226 @@
-//! Lambda Managed Instances: many invocations run at the same time in one environment, and their records interleave. Whatever does
-//! not say itself whom it belongs to belongs to nobody, but for what Init says before anything else has begun.
+//! Lambda Managed Instances: many invocations run at the same time in one environment that is never frozen. The extension hears of
+//! its end and of nothing else; what it does in between is told by telemetry and by time.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
 
 mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
+#[path = "managed_instances/attribution.rs"]
+mod attribution;
+#[path = "managed_instances/told.rs"]
+mod told;
+#[path = "managed_instances/user.rs"]
+mod user;
 
-use sandbox::{Fate, Sandbox, SandboxBuilder, ShutdownReason};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sandbox::s3::Fault;
+use sandbox::{Fate, Outcome, Sandbox, SandboxBuilder, ShutdownReason, Work};
 use serde_json::{Value, json};
-use world::World;
-use world::wire::Wire;
-use xxhash_rust::xxh3::xxh3_64;
-
-/// The first half of all hashes is shipped.
-const SAMPLE: &str = "0.5";
-
-fn is_sampled(request_id: &str) -> bool {
-    xxh3_64(request_id.as_bytes()) < 1 << 63
-}
-
-/// Ids of both kinds, in turn.
-fn request_ids(count: usize) -> Vec<String> {
-    let candidates = || (0..).map(|number| format!("{number:08x}-0000-4000-8000-000000000000"));
-    let (sampled, others) = (candidates().filter(|id| is_sampled(id)), candidates().filter(|id| !is_sampled(id)));
-    sampled.zip(others).flat_map(|(a, b)| [a, b]).take(count).collect()
-}
+use told::{head, lines, lines_of};
+use world::{World, assert_whole};
 
 fn managed(world: &World) -> SandboxBuilder {
-    world
-        .sandbox()
-        .freeze(false)
-        .refuse_invoke(true)
-        .initialization_type("lambda-managed-instances")
-        .extension_env("LOGSPOOL_COMPRESSION", "none")
-        .extension_env("LOGSPOOL_FIELDS", "traceId")
-        .extension_env("LOGSPOOL_INVOCATIONS", "true")
+    world.sandbox().managed().extension_env("LOGSPOOL_COMPRESSION", "none")
 }
 
-/// The platform of the sandbox has told of its own Init, and says nothing more: it runs no invocation.
-async fn started_up(sandbox: SandboxBuilder) -> Sandbox {
-    let sandbox = sandbox.start().await.unwrap();
-    sandbox.until(|ledger| ledger.with_fate(Fate::Acknowledged).any(|event| event.kind == "platform.initStart")).await;
-    sandbox
+fn with(world: &World, settings: &[(&str, &str)]) -> SandboxBuilder {
+    let builder = managed(world).extension_env("LOGSPOOL_SEAL_AGE", "1h");
+    settings.iter().fold(builder, |builder, (name, value)| builder.extension_env(format!("LOGSPOOL_{name}"), *value))
 }
 
-fn event(kind: &str, record: &Value) -> Value {
-    json!({ "time": "2026-01-10T10:00:03.004Z", "type": kind, "record": record })
+/// Lines that the function prints and its runtime's logger does not know of: none of them is an error.
+fn prints(lines: u32) -> Work {
+    Work { lines, ..Work::default() }
 }
 
-fn started(id: &str) -> Value {
-    let tracing = json!({ "type": "X-Amzn-Trace-Id", "value": format!("Root=trace-of-{id};Sampled=1") });
-    event(
-        "platform.start",
-        &json!({ "requestId": id, "version": "1", "tenantId": format!("tenant-of-{id}"), "tracing": tracing }),
-    )
+async fn invoke(sandbox: &Sandbox, work: Work) -> String {
+    let invocation = sandbox.invoke(work).await;
+    assert!(invocation.result.is_ok(), "{:?}", invocation.result);
+    invocation.request_id
 }
 
-fn said(text: &str) -> Value {
-    event("function", &json!(text))
-}
-
-fn logged(id: &str, message: &str) -> Value {
-    event("function", &json!({ "level": "INFO", "requestId": id, "message": message }))
-}
-
-fn reported(id: &str) -> Value {
-    event("platform.report", &json!({ "requestId": id, "status": "success", "metrics": { "durationMs": 33.5 } }))
-}
-
-async fn post(sandbox: &Sandbox, events: &[Value]) {
-    assert_eq!(Wire::connect(sandbox).await.post(json!(events).to_string().as_bytes()).await, 200);
-}
-
-/// All lines of the first life in order.
-async fn lines(world: &World, sandbox: &Sandbox) -> Vec<Value> {
-    sandbox.shutdown(ShutdownReason::Spindown).await;
-    world.heal().await;
-    let objects = world.objects_of_first_life();
-    let lines = objects.iter().flat_map(|object| object.bytes.split(|byte| *byte == b'\n'));
-    lines.filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect()
-}
-
-fn text(line: &Value) -> &str {
-    line["message"].as_str().or_else(|| line["record"]["message"].as_str()).unwrap_or_default()
-}
-
-#[tokio::test]
-async fn records_of_invocations_that_interleave_are_told_apart_by_themselves_alone() {
-    for by in ["variable", "refusal"] {
-        let world = World::new().await;
-        let sandbox = match by {
-            "variable" => managed(&world),
-            _ => managed(&world).initialization_type("on-demand"),
-        };
-        let sandbox = started_up(sandbox.extension_env("LOGSPOOL_SAMPLE", SAMPLE)).await;
-        let ids = request_ids(6);
-        let init =
-            event("platform.initStart", &json!({ "initializationType": "lambda-managed-instances", "phase": "init" }));
-        post(&sandbox, &[init, said("loading"), event("platform.initReport", &json!({})), said("loaded")]).await;
-        // All begin, then each says something in turn, then they end in another order than they began.
-        post(&sandbox, &ids.iter().map(|id| started(id)).collect::<Vec<_>>()).await;
-        for round in 0..3 {
-            let mut events = vec![said(&format!("nobody's {round}"))];
-            events.extend(ids.iter().map(|id| logged(id, &format!("{round} of {id}"))));
-            post(&sandbox, &events).await;
-        }
-        let mut events = Vec::new();
-        for id in ids.iter().rev() {
-            events.extend([reported(id), said("nobody's between reports"), logged(id, &format!("late of {id}"))]);
-        }
-        post(&sandbox, &events).await;
-        let lines = lines(&world, &sandbox).await;
-
-        let of_function: Vec<_> = lines.iter().filter(|line| line["type"] == "function").collect();
-        let (mut nobodys, mut own) = (0, BTreeMap::<&str, usize>::new());
-        for line in of_function {
-            match text(line) {
-                "loading" | "loaded" => assert_eq!(line["requestId"], "init", "{by}: {line}"),
-                text if text.starts_with("nobody's") => {
-                    nobodys += 1;
-                    let carried = ["requestId", "tenantId", "traceId"].map(|name| line.get(name));
-                    assert_eq!(carried, [None; 3], "{by}: {line}");
-                }
-                text => {
-                    let id = ids.iter().find(|id| text.ends_with(id.as_str())).expect("nothing else was said");
-                    assert_eq!(line["requestId"], id.as_str(), "{by}: {line}");
-                    assert_eq!(line["tenantId"], format!("tenant-of-{id}"), "{by}: {line}");
-                    assert_eq!(line["traceId"], format!("trace-of-{id}"), "{by}: {line}");
-                    *own.entry(id).or_default() += 1;
-                }
-            }
-        }
-        assert_eq!(nobodys, 3 + ids.len(), "{by}: what belongs to nobody is in every sample");
-        let sampled: BTreeMap<_, _> = ids.iter().filter(|id| is_sampled(id)).map(|id| (id.as_str(), 4)).collect();
-        assert_eq!(own, sampled, "{by}: requests share one fate");
-
-        let told: BTreeMap<_, _> = lines
-            .iter()
-            .filter(|line| line["type"] == "logspool.invocation")
-            .map(|line| (line["requestId"].as_str().unwrap(), &line["record"]))
-            .collect();
-        let in_order: BTreeSet<_> = ids.iter().map(String::as_str).collect();
-        assert!(told.keys().eq(&in_order), "{by}: {told:?}");
-        for (id, record) in told {
-            assert_eq!((&record["lines"], &record["partial"]), (&json!(3), &Value::Null), "{by}: {id}: {record}");
-            assert_eq!(record["durationMs"], 33.5, "{by}: {record}");
-        }
+/// Returns as soon as the store has what is asked for. Nothing is done meanwhile that the extension could hear of.
+async fn until(world: &World, mut condition: impl FnMut(&World) -> bool) {
+    while !condition(world) {
+        world::pause(10).await;
     }
 }
 
-/// What stands in the spool beside the lines: whoever adopts a half does not give it to a request that happened to run.
+fn calls<'a>(sandbox: &Sandbox, path: &'a str) -> Vec<Value> {
+    let calls = sandbox.api_calls().into_iter().filter(move |call| call.path.ends_with(path));
+    calls.map(|call| json!([call.status.map(|status| status.as_u16()), body_of(&call.body)])).collect()
+}
+
+fn body_of(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap_or_default()
+}
+
 #[tokio::test]
-async fn half_a_record_belongs_to_nobody_once_init_is_over() {
+async fn of_a_hundred_requests_at_a_time_every_line_arrives_once_and_says_whose_it_is_if_it_can() {
+    const REQUESTS: usize = 100;
+    const LINES: u32 = 6;
     let world = World::new().await;
-    let sandbox = started_up(managed(&world)).await;
-    post(&sandbox, &[event("platform.initStart", &json!({})), said("loading")]).await;
-    post(&sandbox, &[started("a"), started("b")]).await;
-    let cut = r#"[{"time":"2026-09-03T14:29:52.929Z","type":"function","record":"the first half}]"#;
-    assert_eq!(Wire::connect(&sandbox).await.post(cut.as_bytes()).await, 200);
-    sandbox.kill_extension().await;
-    world.heal().await;
-    let objects = world.objects();
-    let lines = objects.iter().flat_map(|object| object.bytes.split(|byte| *byte == b'\n'));
-    let half = lines
-        .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
-        .find(|line| line["type"] == "logspool.unparsed");
-    let half = half.expect("the half is kept");
-    assert!(half["message"].as_str().unwrap().contains("the first half"), "{half}");
-    assert_eq!(half.get("requestId"), None, "{half}");
+    let sandbox = managed(&world).max_concurrency(100).start().await.unwrap();
+    let work = Work { lines: LINES, json: true, raw_every: Some(3), pause_ms: 20, ..Work::default() };
+    let running: Vec<_> = (0..REQUESTS).map(|_| sandbox.invoke_start(work.clone())).collect();
+    let ids: BTreeSet<_> = running.iter().map(|handle| handle.request_id().to_owned()).collect();
+    for running in running {
+        assert_eq!(running.finished().await.outcome, Outcome::Success);
+    }
+    let verdict = world.end(&sandbox).await;
+    assert_whole(&verdict);
+
+    let lines = lines_of(&world.objects_of_first_life());
+    let said: Vec<_> = lines.iter().filter(|line| line["type"] == "function").collect();
+    let mut own = 0;
+    for line in &said {
+        let (id, _) = head(line);
+        if line["record"].get("requestId").is_some() {
+            assert_eq!(line["requestId"], id, "{line}");
+            own += 1;
+        } else {
+            assert_eq!(line.get("requestId"), None, "{line}");
+        }
+    }
+    let once: BTreeSet<_> = said.iter().map(|line| head(line)).collect();
+    let expected = REQUESTS * LINES as usize;
+    assert_eq!((said.len(), once.len(), own), (expected, expected, expected / 3 * 2));
+    let changes = said.windows(2).filter(|two| head(two[0]).0 != head(two[1]).0).count();
+    assert!(changes > REQUESTS, "the requests have spoken one after the other: {changes}");
+    let reported = lines.iter().filter(|line| line["type"] == "platform.report");
+    let reported: BTreeSet<_> = reported.map(|line| line["requestId"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(reported, ids);
+}
+
+#[tokio::test]
+async fn it_registers_for_shutdown_alone_and_subscribes_in_the_newest_schema_at_once() {
+    let world = World::new().await;
+    let sandbox = managed(&world).start().await.unwrap();
+    invoke(&sandbox, prints(1)).await;
+    assert_eq!(calls(&sandbox, "/extension/register"), [json!([200, { "events": ["SHUTDOWN"] }])]);
+    let subscriptions = calls(&sandbox, "/telemetry");
+    let versions: Vec<_> = subscriptions.iter().map(|call| (&call[0], &call[1]["schemaVersion"])).collect();
+    assert_eq!(versions, [(&json!(200), &json!("2025-01-29"))]);
+    world.end(&sandbox).await;
+    assert_eq!(calls(&sandbox, "/event/next"), [json!([200, null])], "it has asked once, and was told of the end");
+}
+
+#[tokio::test]
+async fn a_segment_is_sealed_and_leaves_at_its_age_although_nobody_is_told_of_any_invocation() {
+    let world = World::new().await;
+    let sandbox = with(&world, &[("SEAL_AGE", "1s")]).start().await.unwrap();
+    for round in 1..=2 {
+        let id = invoke(&sandbox, prints(3)).await;
+        until(&world, |world| lines_of(&world.objects()).iter().any(|line| head_is(line, &id))).await;
+        assert!(world.seals().len() >= round);
+    }
+    let mut seals = world.seals();
+    seals.dedup();
+    assert_eq!(seals, ["age"]);
+    world.end(&sandbox).await;
+}
+
+fn head_is(line: &Value, id: &str) -> bool {
+    line["type"] == "function" && head(line).0 == id
+}
+
+#[tokio::test]
+async fn so_many_reports_seal_a_segment_and_so_does_each_where_all_shall_leave_at_the_end() {
+    for (setting, reports) in [(("SEAL_INVOCATIONS", "3"), 3), (("DRAIN", "end"), 1)] {
+        let world = World::new().await;
+        let sandbox = with(&world, &[setting]).start().await.unwrap();
+        for round in 1..=3 {
+            for number in 1..=reports {
+                invoke(&sandbox, prints(2)).await;
+                let acknowledged =
+                    |kind| move |entry: &&sandbox::Entry| entry.event.kind == kind && entry.fate == Fate::Acknowledged;
+                let told = (round - 1) * reports + number;
+                sandbox
+                    .until(|ledger| ledger.entries().iter().filter(acknowledged("platform.report")).count() == told)
+                    .await;
+                if number < reports {
+                    assert!(world.objects().len() < round, "{setting:?}: not before");
+                }
+            }
+            until(&world, |world| world.objects().len() == round).await;
+        }
+        world.end(&sandbox).await;
+        assert_eq!(world.seals(), ["invocation_end", "invocation_end", "invocation_end", "shutdown"], "{setting:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_invocation_that_times_out_is_sealed_as_a_failure_goes_on_and_disturbs_nobody() {
+    let world = World::new().await;
+    let sandbox = with(&world, &[]).function_timeout(Duration::from_secs(2)).start().await.unwrap();
+    let pids = [sandbox.extension_pid(), sandbox.function_pid()];
+    // The last line comes when the time has long been over.
+    let slow = sandbox.invoke_start(Work { lines: 3, json: true, pause_ms: 1_500, ..Work::default() });
+    let id = slow.request_id().to_owned();
+    assert!(matches!(slow.finished().await.outcome, Outcome::Fault(sandbox::Fault::Timeout(_))));
+    until(&world, |world| world.seals() == ["error"]).await;
+    let lines_so_far = lines_of(&world.objects());
+    let report = lines_so_far.iter().find(|line| line["type"] == "platform.report").unwrap();
+    assert_eq!((&report["requestId"], &report["record"]["status"]), (&json!(id), &json!("timeout")));
+
+    let other = invoke(&sandbox, prints(2)).await;
+    sandbox.until(|ledger| ledger.of_kind("function").filter(|it| it.fate == Fate::Acknowledged).count() == 5).await;
+    assert_eq!([sandbox.extension_pid(), sandbox.function_pid()], pids, "nothing was reset");
+    let lines = lines(&world, &sandbox).await;
+    let of = |owner: &str| lines.iter().filter(|line| head_is(line, owner)).count();
+    assert_eq!((of(&id), of(&other)), (3, 2));
+    assert!(lines.iter().filter(|line| head_is(line, &id)).all(|line| line["requestId"] == id.as_str()));
+    assert_whole(&world.verdict([&sandbox.ledger()]));
+}
+
+#[tokio::test]
+async fn an_outage_is_noticed_and_recovered_from_by_time_alone() {
+    let world = World::new().await;
+    let sandbox = with(&world, &[("SEAL_AGE", "1s")]).start().await.unwrap();
+    world.s3.faults().set(Fault::ServiceUnavailable);
+    let before = invoke(&sandbox, prints(5)).await;
+    // More than opens the breaker.
+    until(&world, |world| world.puts() >= 6).await;
+    let during = invoke(&sandbox, prints(5)).await;
+    sandbox.until(|ledger| ledger.of_kind("function").filter(|it| it.fate == Fate::Acknowledged).count() == 10).await;
+    assert_eq!(world.objects().len(), 0);
+    world.s3.faults().clear();
+    for id in [before, during] {
+        until(&world, |world| lines_of(&world.objects()).iter().filter(|line| head_is(line, &id)).count() == 5).await;
+    }
+    world.end(&sandbox).await;
+}
+
+#[tokio::test]
+async fn shutdown_delivers_what_is_left_and_the_end() {
+    let world = World::new().await;
+    let sandbox = with(&world, &[]).start().await.unwrap();
+    let running = sandbox.invoke_start(Work { sleep_ms: 300, ..prints(4) });
+    invoke(&sandbox, prints(4)).await;
+    let shutdown = sandbox.shutdown(ShutdownReason::Spindown).await;
+    assert!(shutdown.exited.is_some_and(|status| status.success()) && !shutdown.killed_at_deadline, "{shutdown:?}");
+    assert_eq!(running.finished().await.outcome, Outcome::Success);
+    let mut ledgers = vec![sandbox.ledger()];
+    ledgers.extend(world.heal().await);
+    assert_whole(&world.verdict(&ledgers));
+    let objects = world.objects_of_first_life();
+    assert!(objects.last().unwrap().key.contains("-end."), "{:?}", objects.last().unwrap().key);
+    let lines = lines_of(&objects);
+    assert_eq!(lines.iter().filter(|line| line["type"] == "platform.report").count(), 2);
+    assert_eq!(lines.last().unwrap()["type"], "logspool.end");
+}
+
+#[tokio::test]
+async fn a_spool_that_somebody_clears_is_missed_within_a_second_or_so_without_any_event() {
+    let world = World::new().await;
+    let sandbox = with(&world, &[]).start().await.unwrap();
+    invoke(&sandbox, prints(7)).await;
+    sandbox.until(|ledger| ledger.of_kind("platform.report").all(|it| it.fate == Fate::Acknowledged)).await;
+    let lost = world.spools();
+    std::fs::remove_dir_all(world.spool_root()).unwrap();
+    until(&world, |world| world.spools().len() >= 2).await;
+    assert!(world.spools().iter().any(|spool| lost.contains(spool)), "what was in it is written anew");
+    world.end(&sandbox).await;
 }

@@ -221,8 +221,10 @@ impl Life {
             events: (sender, events),
             asked,
         };
-        let mut lifecycle =
-            Lifecycle::new(links, Policies { seal, drain, retry, route: logspool::upload::route::Route::default() });
+        let mut lifecycle = Lifecycle::new(
+            links,
+            Policies { seal, drain, retry, route: logspool::upload::route::Route::default(), freezes: true },
+        );
         let running = tokio::spawn(async move { lifecycle.run().await });
         platform.until_asked(1).await;
         Self { platform, store, last_seal_panics, intake, running }

@@ -42,7 +42,12 @@ pub enum Observed {
         at_ms: Option<i64>,
     },
     /// The invocation is over for the platform.
-    Report(RequestId),
+    Report {
+        /// The invocation.
+        request_id: RequestId,
+        /// It has a status, and that is not `success`.
+        failed: bool,
+    },
     /// A body was stored: the segment has grown.
     Stored,
     /// Telemetry was lost on its way, perhaps an event that somebody waits for.
@@ -266,6 +271,7 @@ impl Encoder<'_> {
     fn observe(&mut self, kind: EventKind, facts: &RecordFacts<'_>, time: Option<Json<'_>>) {
         let request_id = || facts.request_id.as_deref().map(|id| RequestId(id.to_owned()));
         let at_ms = || time.and_then(time_ms);
+        let failed = facts.status.as_deref().is_some_and(|status| status != "success");
         let observed = match kind {
             EventKind::Start => {
                 // Of many that run none is in force.
@@ -274,11 +280,10 @@ impl Encoder<'_> {
                 request_id().map(|request_id| Observed::Start { request_id, at_ms: at_ms() })
             }
             EventKind::RuntimeDone => {
-                let failed = facts.status.as_deref().is_some_and(|status| status != "success");
                 request_id().map(|request_id| Observed::RuntimeDone { request_id, failed, at_ms: at_ms() })
             }
             EventKind::InitReport => Some(Observed::InitReport),
-            EventKind::Report => request_id().map(Observed::Report),
+            EventKind::Report => request_id().map(|request_id| Observed::Report { request_id, failed }),
             EventKind::LogsDropped => {
                 let drops = &mut self.encoded.platform_drops;
                 drops.0 = drops.0.saturating_add(facts.dropped_records.unwrap_or(0));

@@ -15,8 +15,8 @@ use serde::Serialize;
 use tokio::net::TcpStream;
 
 use super::event::{
-    Buffering, ErrorBody, EventType, ExtensionId, NextEvent, RegisterAnswer, RegisterRequest, Registered,
-    SCHEMA_VERSIONS, StreamTypes, SubscribeRequest,
+    Buffering, ErrorBody, EventType, ExtensionId, NextEvent, RegisterAnswer, RegisterRequest, Registered, StreamTypes,
+    SubscribeRequest,
 };
 
 const EXTENSION_ID: &str = "lambda-extension-identifier";
@@ -127,16 +127,17 @@ impl Client {
         serde_json::from_slice(&answer.body).map_err(|_| ApiError::Malformed("event"))
     }
 
-    /// Subscribes to telemetry in the newest schema version that the platform knows.
+    /// Subscribes to telemetry in the first of these schema versions that the platform knows.
     pub async fn subscribe(
         &self,
         id: &ExtensionId,
+        versions: &[&'static str],
         types: StreamTypes,
         buffering: Buffering,
         port: u16,
     ) -> Result<Subscription, ApiError> {
         let mut refused = None;
-        for version in SCHEMA_VERSIONS {
+        for &version in versions {
             let request = SubscribeRequest::new(version, types, buffering, port);
             match self.subscribe_once(id, &request).await {
                 Ok(true) => return Ok(Subscription::Active(version)),

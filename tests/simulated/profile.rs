@@ -31,6 +31,8 @@ pub struct Profile {
     pub gaps: Times,
     pub timeout_ms: i64,
     pub freezes: bool,
+    /// Invocations run beside each other, and the process is told of none: nothing but telemetry and time drives it.
+    pub managed: bool,
     /// The monotonic clock stands still while the process is frozen.
     pub monotonic_stops: bool,
     /// Chances in a thousand, of an invocation each.
@@ -64,8 +66,9 @@ impl Profile {
         let mut chance = |most| if rng.u8(..4) < wild { rng.u32(0..most) } else { 0 };
         let (kills, shutdowns, failures) = (chance(150), chance(150), chance(100));
         let (losses, jumps, stalls) = (chance(100), chance(150), chance(80));
+        let managed = rng.u8(..6) == 0;
         Self {
-            policies: policies(rng),
+            policies: policies(rng, managed),
             // A long life now and then, for what could grow with it.
             invocations: if rng.u8(..64) == 0 { rng.u32(200..500) } else { rng.u32(1..40) },
             handlers: one_of(rng, &[Times(5, 5), Times(1, 30), Times(100, 300), Times(20, 3_000), Times(2_000, 9_000)]),
@@ -74,7 +77,8 @@ impl Profile {
                 &[Times(0, 5), Times(500, 500), Times(30_000, 30_000), Times(0, 120_000), Times(200, 3_000)],
             ),
             timeout_ms: one_of(rng, &[3_000, 10_000, 60_000]),
-            freezes: rng.u8(..8) > 0,
+            freezes: rng.u8(..8) > 0 && !managed,
+            managed,
             monotonic_stops: rng.bool(),
             kills,
             shutdowns,
@@ -88,7 +92,7 @@ impl Profile {
     }
 }
 
-fn policies(rng: &mut fastrand::Rng) -> Policies {
+fn policies(rng: &mut fastrand::Rng, managed: bool) -> Policies {
     let seal = SealPolicy {
         invocations: NonZeroU32::new(one_of(rng, &[0, 0, 1, 3])),
         age: Duration::from_millis(one_of(rng, &[1_000, 10_000, 60_000])),
@@ -107,5 +111,5 @@ fn policies(rng: &mut fastrand::Rng) -> Policies {
     let attempts = if fallback_stores > 0 { one_of(rng, &[None, Some(1), Some(3)]) } else { None };
     let retry = RetryPolicy::try_new(Duration::from_millis(100), Duration::from_secs(20), attempts).unwrap();
     let route = Route::new(fallback_stores, rng.u8(..4) == 0);
-    Policies { seal, drain, retry, route }
+    Policies { seal, drain, retry, route, freezes: !managed }
 }

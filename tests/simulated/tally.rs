@@ -10,7 +10,7 @@ pub struct Tally {
 }
 
 /// Things that must happen often for the claims to mean something.
-const COMMON: [&str; 23] = [
+const COMMON: [&str; 24] = [
     "adoptions",
     "answers after a freeze",
     "attempts begun anew at the end",
@@ -30,6 +30,7 @@ const COMMON: [&str; 23] = [
     "invocations failed",
     "killed",
     "probes given time",
+    "reports beside each other",
     "shutdowns",
     "stalls",
     "uploads to a fallback",

@@ -6,6 +6,7 @@
 
 mod checks;
 mod freeze;
+mod managed;
 mod platform;
 mod process;
 
@@ -14,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use logspool::deadline::Deadline;
 use logspool::intake::Observed;
 use logspool::lifecycle::machine::drain_policy::InvokePlan;
-use logspool::lifecycle::machine::{Action, Arrival, Counts, Event, Machine, Moment};
+use logspool::lifecycle::machine::{self, Action, Arrival, Counts, Event, Machine, Moment};
 use logspool::runtime_api::event::RequestId;
 use logspool::upload::outgoing::OutgoingId;
 use logspool::upload::route::Place;
@@ -39,6 +40,7 @@ enum Step {
     NextInvocation,
     HandlerEnds(u64),
     TimesOut(u64),
+    Reports { number: u64, failed: bool },
     Body { process: u64, observed: Vec<Observed>, records: u32 },
     Stores(String),
     Answers { process: u64, attempt: u64, id: OutgoingId, place: Place, result: Result<Arrival, PutErrorKind> },
@@ -222,6 +224,7 @@ impl<D: Disk> World<D> {
             Step::NextInvocation => self.next_invocation(),
             Step::HandlerEnds(number) => self.handler_ends(number),
             Step::TimesOut(number) => self.times_out(number),
+            Step::Reports { number, failed } => self.reports(number, failed),
             Step::Body { process, observed, records } if self.is_current(process) => self.body(observed, records),
             Step::Stores(name) => self.store.put(&name),
             Step::Answers { process, attempt, id, place, result } if self.is_current(process) => {

@@ -54,6 +54,15 @@ fn lines_are_numbered_without_gaps_and_attributed_in_order() {
 }
 
 #[test]
+fn a_report_tells_whether_its_invocation_has_failed() {
+    let report = |status: &str| format!(r#"{{"type":"platform.report","record":{{"requestId":"a"{status}}}}}"#);
+    let statuses = ["", r#","status":"success""#, r#","status":"timeout""#, r#","status":"error""#];
+    let (encoded, _) = encoded(ALL, &format!("[{}]", statuses.map(report).join(",")));
+    let failed = encoded.observed.iter().map(|observed| matches!(observed, Observed::Report { failed: true, .. }));
+    assert_eq!(failed.collect::<Vec<_>>(), [false, false, true, true]);
+}
+
+#[test]
 fn errors_that_the_function_logs_are_told_once_for_each_invocation() {
     let function = |record: &str| format!(r#"{{"type":"function","record":{record}}}"#);
     let start = r#"{"type":"platform.start","record":{"requestId":"a"}}"#.to_owned();

@@ -35,7 +35,7 @@ impl Machine {
         // The environment may have been frozen, too shortly to notice.
         self.queue.mark_unmeasurable();
         self.ask(Action::CloseConnections);
-        self.ask(Action::CheckPlace);
+        self.check_place();
         let plan = self.policies.drain.on_invoke(&self.invoke_facts(), millis(self.policies.seal.age));
         self.has_new_failure = false;
         self.ask(Action::Decided(request_id.clone(), plan));

@@ -32,7 +32,8 @@ pub use clock::TICK_MS;
 use drain_policy::DrainPolicy;
 pub use event::{Action, Arrival, Event, Moment, Waiting};
 use hold::Hold;
-use invocations::Invocations;
+pub use invocations::REMEMBERED_MAX;
+use invocations::{Invocations, Meaning};
 use pace::Pace;
 use queue::Queue;
 use seal_policy::SealPolicy;
@@ -46,6 +47,10 @@ use crate::upload::outgoing::OutgoingId;
 use crate::upload::retry::RetryPolicy;
 use crate::upload::route::{Place, Route};
 
+/// Where nothing is frozen many invocations run at a time, and those that fail within so long share an object: one for each
+/// would be as many objects, and requests that are paid for, as failures.
+const FAILURES_APART_MS: i64 = 1_000;
+
 /// What the machine decides by.
 #[derive(Debug, Clone)]
 pub struct Policies {
@@ -57,6 +62,8 @@ pub struct Policies {
     pub retry: RetryPolicy,
     /// Where objects can go.
     pub route: Route,
+    /// Whether the environment may be frozen while nothing runs in it.
+    pub freezes: bool,
 }
 
 /// What was decided so far, for the summary line.
@@ -98,6 +105,8 @@ pub struct Machine {
     has_unsealed_failure: bool,
     /// The same, sealed or not, since the last INVOKE.
     has_new_failure: bool,
+    /// When the words of a failure were last sealed.
+    failure_sealed_ms: Option<i64>,
     invocations: Invocations,
     pace: Pace,
     queue: Queue,
@@ -107,6 +116,8 @@ pub struct Machine {
     adoptions: usize,
     /// When the process began to run: at its start, at INVOKE, after a freeze.
     awake_since_ms: i64,
+    /// When it was last asked whether the spool is where it should be.
+    place_checked_ms: i64,
     last_body_ms: i64,
     phase: Phase,
     /// The invocation whose end is waited for.
@@ -156,10 +167,12 @@ impl Machine {
             is_sealing: false,
             has_unsealed_failure: false,
             has_new_failure: false,
+            failure_sealed_ms: None,
             invocations: Invocations::default(),
             pace: Pace::default(),
             adoptions: 0,
             awake_since_ms: clock.time_ms(),
+            place_checked_ms: clock.time_ms(),
             last_body_ms: clock.time_ms(),
             clock,
             phase: Phase::Free,
@@ -200,6 +213,9 @@ impl Machine {
             Event::AdoptionEnds => self.adoptions = self.adoptions.saturating_sub(1),
             Event::Time => {}
         }
+        if self.time_ms().saturating_sub(self.place_checked_ms) >= TICK_MS {
+            self.check_place();
+        }
         self.seal_if_due();
         self.begin_uploads();
         // What was held is let go only when nothing more can be begun under the hold.
@@ -212,7 +228,13 @@ impl Machine {
     /// How long until the machine wants to be told the time, in milliseconds; at most a tick.
     pub fn alarm_in(&self) -> i64 {
         let now_ms = self.time_ms();
-        let alarms = [self.hold_alarm_ms(), self.shutdown_alarm_ms(), self.upload_alarm_ms(), self.age_alarm_ms()];
+        let alarms = [
+            self.hold_alarm_ms(),
+            self.shutdown_alarm_ms(),
+            self.upload_alarm_ms(),
+            self.age_alarm_ms(),
+            self.failure_alarm_ms(),
+        ];
         let next_ms = alarms.into_iter().flatten().filter(|at_ms| *at_ms > now_ms).min().unwrap_or(i64::MAX);
         next_ms.saturating_sub(now_ms).min(TICK_MS)
     }
@@ -288,10 +310,9 @@ impl Machine {
 
     fn observe(&mut self, observed: &Observed) {
         self.last_body_ms = self.time_ms();
-        if let Some(ms) = self.invocations.observe(observed) {
-            self.pace.handler_took(ms);
-        }
-        if self.invocations.ends_in_error(observed) {
+        let Meaning { handler_ms, is_failure } = self.invocations.observe(observed);
+        handler_ms.into_iter().for_each(|ms| self.pace.handler_took(ms));
+        if is_failure {
             self.has_unsealed_failure = true;
             self.has_new_failure = true;
         }
@@ -319,22 +340,46 @@ impl Machine {
         let seal = &self.policies.seal;
         let only_size_seals = self.nothing_leaves();
         let is_ending = matches!(self.phase, Phase::Settling { .. });
-        let reason = if self.has_unsealed_failure && (!only_size_seals || is_ending || seal.is_large(&self.active)) {
-            // The words of a failed invocation are the ones that somebody waits for, whatever else is due.
-            Some(SealReason::Error)
-        } else if only_size_seals {
+        let due = if only_size_seals {
             seal.is_large(&self.active).then_some(SealReason::Size)
         } else {
             let age_ms = self.active_since_ms.map_or(0, |since_ms| self.time_ms().saturating_sub(since_ms));
             seal.due(&self.active, age_ms, self.invocations.ended_since_seal(), self.wall_ms)
         };
-        if let Some(reason) = reason {
+        let is_urgent = is_ending || !only_size_seals && self.failure_due_ms() <= self.time_ms();
+        if self.has_unsealed_failure && (is_urgent || due.is_some()) {
+            // The words of a failed invocation are the ones that somebody waits for, whatever else is due.
+            self.failure_sealed_ms = Some(self.time_ms());
+            self.seal(SealReason::Error);
+        } else if let Some(reason) = due {
             self.seal(reason);
+        }
+    }
+
+    /// When the words of a failure may be sealed.
+    fn failure_due_ms(&self) -> i64 {
+        let sealed_ms = self.failure_sealed_ms.filter(|_| !self.policies.freezes);
+        sealed_ms.map_or(i64::MIN, |sealed_ms| sealed_ms.saturating_add(FAILURES_APART_MS))
+    }
+
+    fn failure_alarm_ms(&self) -> Option<i64> {
+        Some(self.failure_due_ms()).filter(|_| self.has_unsealed_failure && !self.nothing_leaves())
+    }
+
+    /// Whoever has cleared the spool directory may have done so since INVOKE, and some environments are told of none. At the end
+    /// there is no time to begin anew.
+    fn check_place(&mut self) {
+        if !matches!(self.phase, Phase::Settling { .. } | Phase::LastRound { .. } | Phase::Ended) {
+            self.place_checked_ms = self.time_ms();
+            self.ask(Action::CheckPlace);
         }
     }
 
     fn seal(&mut self, reason: SealReason) {
         self.is_sealing = true;
+        if self.place_checked_ms < self.time_ms() {
+            self.check_place();
+        }
         self.ask(Action::Seal(reason));
     }
 
@@ -353,3 +398,6 @@ impl Machine {
         self.active_since_ms.filter(|_| !self.nothing_leaves()).map(|since_ms| since_ms.saturating_add(age_ms))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -211,7 +211,7 @@ mod tests {
             let (strategy, budget) = (DrainStrategy::Background, Duration::from_secs(2));
             let drain = DrainPolicy { strategy, budget, memory_mb: Some(1_024) };
             let retry = RetryPolicy::try_new(Duration::from_millis(100), Duration::from_secs(20), None);
-            let policies = Policies { seal, drain, retry: retry.expect("a schedule"), route };
+            let policies = Policies { seal, drain, retry: retry.expect("a schedule"), route, freezes: true };
             let at = Moment { wall_ms: WALL, ..Moment::default() };
             let machine = Machine::new(policies, fastrand::Rng::with_seed(1), &at);
             let mut world = Self { machine, now_ms: 0, begun: Vec::new(), flights: Vec::new(), has_ended: false };

@@ -199,7 +199,7 @@ impl Machine {
     }
 
     fn shadow_from_ms(&self) -> i64 {
-        if !self.handlers_are_too_short() {
+        if !self.policies.freezes || !self.handlers_are_too_short() {
             return i64::MIN;
         }
         self.awake_since_ms.saturating_add(self.pace.upload_ms())
@@ -235,12 +235,36 @@ mod tests {
     const WALL: i64 = 1_790_000_000_000;
 
     #[test]
+    fn where_nothing_freezes_an_upload_waits_for_no_handler() {
+        let begun = |freezes| {
+            let seal = SealPolicy { invocations: None, age: Duration::from_secs(60), size_bytes: 1 << 22 };
+            let drain =
+                DrainPolicy { strategy: DrainStrategy::Adaptive, budget: Duration::from_secs(2), memory_mb: None };
+            let retry = RetryPolicy::try_new(Duration::from_millis(100), Duration::from_secs(1), None);
+            let retry = retry.expect("a schedule");
+            let policies = Policies { seal, drain, retry, route: Route::new(0, false), freezes };
+            let at = |ms| Moment { wall_ms: WALL + ms, monotonic_ms: ms, ..Moment::default() };
+            let mut machine = Machine::new(policies, fastrand::Rng::with_seed(1), &at(0));
+            let id = OutgoingId { spool: SpoolId::new(WALL, 1), first: Seqno(1) };
+            let mut actions = machine.on(Event::Added(Waiting { id, oldest_ms: WALL, is_urgent: false }), &at(0));
+            let mut now_ms = 0;
+            while !actions.iter().any(|action| matches!(action, Action::StartUpload { .. })) {
+                now_ms += machine.alarm_in();
+                actions = machine.on(Event::Time, &at(now_ms));
+            }
+            now_ms
+        };
+        assert_eq!((begun(false), begun(true)), (0, 150), "time alone drives both");
+    }
+
+    #[test]
     fn in_an_outage_a_backlog_reaches_its_fallback_after_a_few_attempts_and_not_a_few_for_each_object() {
         let seal = SealPolicy { invocations: None, age: Duration::from_secs(60), size_bytes: 1 << 22 };
         let drain =
             DrainPolicy { strategy: DrainStrategy::Background, budget: Duration::from_secs(2), memory_mb: None };
         let retry = RetryPolicy::try_new(Duration::from_millis(100), Duration::from_secs(1), Some(3));
-        let policies = Policies { seal, drain, retry: retry.expect("a schedule"), route: Route::new(1, false) };
+        let policies =
+            Policies { seal, drain, retry: retry.expect("a schedule"), route: Route::new(1, false), freezes: true };
         let mut now_ms = 0;
         let at = |ms| Moment { wall_ms: WALL + ms, monotonic_ms: ms, ..Moment::default() };
         let mut machine = Machine::new(policies, fastrand::Rng::with_seed(1), &at(0));

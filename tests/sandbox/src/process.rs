@@ -40,6 +40,8 @@ pub(crate) struct Program {
     /// The whole environment of the process.
     pub(crate) variables: BTreeMap<String, String>,
     pub(crate) current_dir: Option<PathBuf>,
+    /// The user that it runs as, if it is another one.
+    pub(crate) user: Option<u32>,
 }
 
 /// A living or dead process of the environment.
@@ -163,6 +165,9 @@ fn spawn(program: &Program, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Chil
         .process_group(0);
     if let Some(directory) = &program.current_dir {
         command.current_dir(directory);
+    }
+    if let Some(user) = program.user {
+        command.uid(user).gid(user);
     }
     command.spawn()
 }

@@ -58,6 +58,7 @@ pub struct Sandbox {
     vitals: Vitals,
     tmp: Tmp,
     groups: Groups,
+    is_managed: bool,
     tasks: Vec<AbortHandle>,
 }
 
@@ -126,10 +127,11 @@ impl Sandbox {
         };
         let telemetry = Telemetry::new(settings.delivery);
         let board = Board::new(match &copy_of {
-            None => State::new(settings.extension.is_some()),
-            Some(copy) => State::restored(copy.extension()),
+            None => State::new(&settings),
+            Some(copy) => State::restored(&settings, copy.extension()),
         });
         let groups = Groups::new(Undertaker::hire(tmp.own())?);
+        let is_managed = settings.managed.is_some();
         let (journal, vitals) = (Journal::default(), Vitals::new());
         let api = Api {
             settings: Arc::clone(&settings),
@@ -160,7 +162,7 @@ impl Sandbox {
             tokio::spawn(environment.run(started, received_orders)).abort_handle(),
         ];
         // From here on `Drop` clears up, also if this future is dropped while Init runs.
-        let sandbox = Self { orders, telemetry, journal, vitals, tmp, groups, tasks };
+        let sandbox = Self { orders, telemetry, journal, vitals, tmp, groups, is_managed, tasks };
         match start.await.expect("the environment tells how Init ended") {
             Ok(()) => Ok(sandbox),
             Err(fault) => {
@@ -177,7 +179,7 @@ impl Sandbox {
         self.invoke_start(payload).finished().await
     }
 
-    /// Starts an invocation. It waits for its turn: an environment runs one at a time.
+    /// Starts an invocation. It waits for its turn: an environment runs one at a time, or as many as a managed one is given.
     ///
     /// # Panics
     /// After [`Sandbox::shutdown`].
@@ -212,18 +214,22 @@ impl Sandbox {
     /// When Init fails. The next invocation tries again.
     ///
     /// # Panics
-    /// After [`Sandbox::shutdown`].
+    /// After [`Sandbox::shutdown`]; and if it is a managed environment, which is replaced and never reset.
     pub async fn reset(&self, reason: ShutdownReason) -> Result<Shutdown, Fault> {
+        assert!(!self.is_managed, "a managed environment is never reset");
         let (done, reset) = oneshot::channel();
         self.order(Order::Reset { reason, done });
         reset.await.expect("the environment answers every order")
     }
 
-    /// Ends the environment: SIGTERM for the function, SHUTDOWN for the extension, SIGKILL at the deadline.
+    /// Ends the environment: SIGTERM for the function, SHUTDOWN for the extension, SIGKILL at the deadline. A managed one
+    /// finishes what runs before; if it has ended by itself, this tells how.
     ///
     /// # Panics
-    /// When called twice.
+    /// When called twice; and if a managed environment is to end with a timeout, which ends none.
     pub async fn shutdown(&self, reason: ShutdownReason) -> Shutdown {
+        let ends_some = !self.is_managed || reason != ShutdownReason::Timeout;
+        assert!(ends_some, "a timeout does not end a managed environment");
         let (done, shutdown) = oneshot::channel();
         self.order(Order::Shutdown { reason, done });
         shutdown.await.expect("the environment answers every order")
@@ -236,8 +242,9 @@ impl Sandbox {
     /// When it cannot be copied.
     ///
     /// # Panics
-    /// After [`Sandbox::shutdown`].
+    /// After [`Sandbox::shutdown`]; and if it is a managed environment, of which there are no snapshots.
     pub async fn snapshot(&self, criu: &Path, directory: &Path) -> std::io::Result<Snapshot> {
+        assert!(!self.is_managed, "there are no snapshots of a managed environment");
         let (done, snapshot) = oneshot::channel();
         self.order(Order::Snapshot { criu: criu.to_owned(), directory: directory.to_owned(), done });
         snapshot.await.expect("the environment answers every order")
@@ -260,7 +267,7 @@ impl Sandbox {
         self.telemetry.until(condition).await;
     }
 
-    /// Returns as soon as the environment is frozen.
+    /// Returns as soon as the environment is frozen. A managed one never is.
     pub async fn until_frozen(&self) {
         self.vitals.until_frozen().await;
     }

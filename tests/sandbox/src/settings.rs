@@ -21,6 +21,9 @@ pub(crate) const SHUTDOWN_BUDGET: Duration = Duration::from_millis(2_000);
 /// The runtime's part of the shutdown budget: 30 %, as AWS's emulator has it.
 pub(crate) const RUNTIME_SHUTDOWN_BUDGET: Duration = Duration::from_millis(600);
 
+/// What a managed environment runs at the same time, as on Lambda for a function in Python with one vCPU.
+const MANAGED_CONCURRENCY: u32 = 16;
+
 /// What an environment is made of.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -45,6 +48,9 @@ pub(crate) struct Settings {
     pub(crate) refuse_invoke: bool,
     /// Credentials come from an endpoint, and the environment may be copied.
     pub(crate) snap_start: bool,
+    /// Invocations run beside each other; so many at a time.
+    pub(crate) managed: Option<u32>,
+    pub(crate) extension_user: Option<u32>,
 }
 
 impl Settings {
@@ -91,6 +97,8 @@ impl Default for SandboxBuilder {
                 telemetry_unsupported: false,
                 refuse_invoke: false,
                 snap_start: false,
+                managed: None,
+                extension_user: None,
             },
         }
     }
@@ -215,9 +223,33 @@ impl SandboxBuilder {
         self
     }
 
-    #[cfg(test)]
+    /// Plays Lambda Managed Instances: many invocations at the same time, no freeze, no reset, no `INVOKE`, the newest schema
+    /// and the JSON log format only, whatever else is set. The initialization type says so unless it is set after this.
+    pub fn managed(mut self) -> Self {
+        self.settings.managed = Some(MANAGED_CONCURRENCY);
+        self.settings.initialization_type = "lambda-managed-instances".to_owned();
+        self
+    }
+
+    /// How many invocations a managed environment runs at the same time; 16 by default.
+    pub fn max_concurrency(mut self, concurrency: u32) -> Self {
+        self.settings.managed = self.settings.managed.map(|_| concurrency);
+        self
+    }
+
+    /// The user that the extension runs as; the one of the caller by default. Only root may choose another one.
+    pub fn extension_user(mut self, uid: u32) -> Self {
+        self.settings.extension_user = Some(uid);
+        self
+    }
+
     pub(crate) fn into_settings(self) -> Settings {
-        self.settings
+        let mut settings = self.settings;
+        if settings.managed.is_some() {
+            (settings.freeze, settings.refuse_invoke) = (false, true);
+            settings.delivery.log_format = LogFormat::Json;
+        }
+        settings
     }
 
     /// Starts the environment and runs Init.
@@ -225,6 +257,6 @@ impl SandboxBuilder {
     /// # Errors
     /// When the environment cannot be set up, or when Init fails: then nothing of it is left.
     pub async fn start(self) -> Result<Sandbox, StartError> {
-        Sandbox::start(self.settings).await
+        Sandbox::start(self.into_settings()).await
     }
 }

@@ -53,6 +53,8 @@ pub(crate) fn of_function(settings: &Settings, api: SocketAddr, tmp: &Path) -> B
         ("AWS_LAMBDA_LOG_STREAM_NAME", format!("2026/01/01/[{}]sandbox", settings.function_version)),
     ];
     variables.extend(only_the_function.map(|(name, value)| (name.to_owned(), value)));
+    let concurrency = settings.managed.map(|most| ("AWS_LAMBDA_MAX_CONCURRENCY".to_owned(), most.to_string()));
+    variables.extend(concurrency);
     variables.extend(settings.function.variables());
     variables
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Beside what waits the machine keeps 64 invocations that are open, done or have logged an error, and 40 durations.
-const REMEMBERED_MAX: usize = 3 * 64 + 40;
+/// Beside what waits the machine keeps some invocations, and 40 durations.
+const REMEMBERED_MAX: usize = machine::REMEMBERED_MAX + 40;
 
 impl<D: Disk> World<D> {
     pub(super) fn decided(&mut self, plan: InvokePlan) {
@@ -134,14 +134,21 @@ impl<D: Disk> World<D> {
     pub(super) fn is_drained(&self) -> bool {
         let Some(process) = &self.process else { return false };
         let age_ms = i64::try_from(self.profile.policies.seal.age.as_millis()).unwrap();
+        let is_idle = process.machine.waiting() == 0 && process.adopting == 0;
+        if self.profile.managed {
+            return self.calm_since.is_some() && is_idle && process.machine.oldest_age_ms().is_none();
+        }
         let has_calmed = self.calm_since.is_some_and(|(since, _)| self.invocations >= since + 5);
         let is_young = process.machine.oldest_age_ms().is_none_or(|oldest_ms| oldest_ms <= 2 * age_ms + 240_000);
-        has_calmed && process.machine.waiting() == 0 && process.adopting == 0 && is_young
+        has_calmed && is_idle && is_young
     }
 
     /// With a store that works everything leaves, whatever the rhythm of the function.
     pub(super) fn check_liveness(&mut self) {
         let Some((since, since_ms)) = self.calm_since else { return };
+        if self.profile.managed {
+            return self.check_that_time_does(since_ms);
+        }
         let patience = 80 + 3 * u64::from(self.profile.invocations);
         if !self.is_last && self.invocations > since + patience && self.now_ms > since_ms + 120_000 {
             let waiting = self.process.as_ref().map(|process| process.machine.waiting());

@@ -46,7 +46,7 @@ impl<D: Disk> World<D> {
     /// SIGSTOP, or a machine that is busy with others.
     pub(super) fn stalls(&mut self, ms: i64) {
         let is_ending = self.process.as_ref().is_none_or(|process| process.gone_by_ms.is_some());
-        if self.frozen_since_ms.is_some() || is_ending || self.invocation.is_none() {
+        if self.frozen_since_ms.is_some() || is_ending || self.invocation.is_none() && !self.profile.managed {
             return;
         }
         self.tally.count("stalls", 1);

@@ -27,15 +27,22 @@ impl<D: Disk> World<D> {
         } else if self.is_last {
             self.start_process();
             self.at(50, Step::NextInvocation);
+        } else if self.profile.managed {
+            self.invoke_beside_others();
         } else {
             self.invoke();
         }
     }
 
     /// What has used up its attempts waits for the next life, also when all stores work again.
-    fn needs_another_life(&self) -> bool {
+    fn needs_another_life(&mut self) -> bool {
         let is_bounded = self.profile.policies.retry.is_bounded();
-        is_bounded && self.calm_since.is_some() && self.invocations.is_multiple_of(10)
+        let is_time = match self.calm_since {
+            Some((_, since_ms)) if self.profile.managed => self.now_ms - since_ms > 30_000 && self.rng.u8(..10) == 0,
+            Some(_) => self.invocations.is_multiple_of(10),
+            None => false,
+        };
+        is_bounded && is_time
     }
 
     pub(super) fn invoke(&mut self) {
@@ -67,13 +74,7 @@ impl<D: Disk> World<D> {
         self.at(self.profile.timeout_ms, Step::TimesOut(number));
         let start = Observed::Start { request_id: request_id(number), at_ms: Some(self.wall_ms()) };
         self.send_body(0..25, vec![start], 1);
-        for _ in 0..self.rng.u32(0..4) {
-            let records = self.rng.u32(1..20);
-            let logs_error = self.chance(self.profile.failures);
-            self.tally.count("errors logged", u64::from(logs_error));
-            let observed = logs_error.then(|| Observed::ErrorLogged(request_id(number)));
-            self.send_body(0..handler_ms + 25, observed.into_iter().collect(), records);
-        }
+        self.log(number, handler_ms);
         let event = Event::Invoke {
             request_id: request_id(number),
             deadline: Deadline::at(self.wall_ms() + self.profile.timeout_ms),
@@ -85,6 +86,17 @@ impl<D: Disk> World<D> {
             let deferred = self.thaw_quietly();
             self.answer_next(event);
             self.undefer(deferred);
+        }
+    }
+
+    /// The handler says something, or nothing.
+    pub(super) fn log(&mut self, number: u64, handler_ms: i64) {
+        for _ in 0..self.rng.u32(0..4) {
+            let records = self.rng.u32(1..20);
+            let logs_error = self.chance(self.profile.failures);
+            self.tally.count("errors logged", u64::from(logs_error));
+            let observed = logs_error.then(|| Observed::ErrorLogged(request_id(number)));
+            self.send_body(0..handler_ms + 25, observed.into_iter().collect(), records);
         }
     }
 
@@ -147,7 +159,7 @@ impl<D: Disk> World<D> {
             return;
         }
         let Some(invocation) = self.invocation.take() else { return };
-        self.send_body(0..25, vec![Observed::Report(request_id(invocation.number))], 1);
+        self.send_body(0..25, vec![Observed::Report { request_id: request_id(invocation.number), failed: false }], 1);
         let calm_ms = if self.calm_since.is_some() { 300 } else { 0 };
         let gap_ms = self.profile.gaps.draw(&mut self.rng).max(calm_ms);
         self.at(gap_ms, Step::NextInvocation);

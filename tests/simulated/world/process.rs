@@ -57,6 +57,9 @@ impl<D: Disk> World<D> {
         self.deferred.clear();
         self.shutdown_waits = false;
         let counts: Counts = process.machine.counts();
+        if self.profile.managed && counts.held + counts.invocations > 0 {
+            self.find(format!("nobody has told of an invocation: {counts:?}"));
+        }
         self.tally.count("held", counts.held);
         self.tally.count("held for a starved upload", counts.held_for_starved_upload);
         self.tally.count("budget used up", counts.budgets_used_up);

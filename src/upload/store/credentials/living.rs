@@ -36,6 +36,8 @@ enum Origin {
 
 #[derive(Default)]
 struct State {
+    /// The keys that the process was started with have come to their end.
+    has_outlived: bool,
     entry: Option<Entry>,
     /// Fetches that came to an end.
     fetches: u64,
@@ -50,7 +52,7 @@ impl Credentials {
     pub(in super::super) fn new(source: CredentialSource, connector: &Connector) -> Self {
         let origin = match &source {
             CredentialSource::Environment(_) | CredentialSource::Missing { .. } => Origin::Nowhere,
-            CredentialSource::Container(endpoint) => {
+            CredentialSource::Container(endpoint) | CredentialSource::Outlived(_, endpoint) => {
                 Origin::Container(endpoint.clone(), connector.for_single_requests_nearby())
             }
             CredentialSource::Role(role, source) => Origin::Role(
@@ -69,8 +71,11 @@ impl Credentials {
     async fn keys_at(&self, now: Moment) -> Result<Arc<AccessKeys>, PutError> {
         match &self.source {
             CredentialSource::Environment(keys) => Ok(Arc::clone(keys)),
+            CredentialSource::Outlived(keys, _) if !self.state().has_outlived => Ok(Arc::clone(keys)),
             CredentialSource::Missing { variables } => Err(missing(variables)),
-            CredentialSource::Container(_) | CredentialSource::Role(..) => self.fetched_keys(now).await,
+            CredentialSource::Container(_) | CredentialSource::Outlived(..) | CredentialSource::Role(..) => {
+                self.fetched_keys(now).await
+            }
         }
     }
 
@@ -105,7 +110,11 @@ impl Credentials {
         if matches!(self.origin, Origin::Nowhere) {
             return false;
         }
-        self.state().entry.take_if(|entry| Arc::ptr_eq(&entry.keys, keys));
+        let mut state = self.state();
+        if let CredentialSource::Outlived(first, _) = &self.source {
+            state.has_outlived |= Arc::ptr_eq(first, keys);
+        }
+        state.entry.take_if(|entry| Arc::ptr_eq(&entry.keys, keys));
         true
     }
 

@@ -68,6 +68,9 @@ impl fmt::Debug for CredentialValues {
 pub enum CredentialSource {
     /// From the environment; they never change in the life of a process.
     Environment(Arc<AccessKeys>),
+    /// From the environment until the store refuses them as old, and from then on from an endpoint: a process may live longer than
+    /// what it was started with.
+    Outlived(Arc<AccessKeys>, ContainerEndpoint),
     /// From an endpoint on this machine or its link, which renews them.
     Container(ContainerEndpoint),
     /// A role, taken on with the credentials of another source.
@@ -88,30 +91,33 @@ pub struct AccessKeys {
 }
 
 impl CredentialSource {
-    /// The pair of the environment if it is complete, else the endpoint for containers, as the AWS SDKs choose.
+    /// The pair of the environment if it is complete, else the endpoint for containers, as the AWS SDKs choose. Where there are
+    /// both the endpoint has the keys that come after the pair.
     #[must_use]
     pub fn choose(values: CredentialValues) -> Self {
         let filled = |value: Option<String>| value.filter(|value| !value.is_empty());
         let (id, secret) = (filled(values.access_key_id), filled(values.secret_access_key));
-        let (id, secret) = match (id, secret) {
-            (Some(id), Some(secret)) => {
-                let session_token = filled(values.session_token);
-                return Self::Environment(Arc::new(AccessKeys { id, secret, session_token }));
-            }
-            incomplete => incomplete,
-        };
         let (token, token_file) = (filled(values.container_token), filled(values.container_token_file));
-        if let Some(uri) = filled(values.container_full_uri) {
-            return Self::Container(ContainerEndpoint::at(uri, token, token_file));
-        }
-        if let Some(path) = filled(values.container_relative_uri) {
-            return Self::Container(ContainerEndpoint::at_known_address(&path, token, token_file));
-        }
-        Self::Missing {
-            variables: [(id, ACCESS_KEY_ID), (secret, SECRET_ACCESS_KEY)]
-                .into_iter()
-                .filter_map(|(value, name)| value.is_none().then_some(name))
-                .collect(),
+        let endpoint = match (filled(values.container_full_uri), filled(values.container_relative_uri)) {
+            (Some(uri), _) => Some(ContainerEndpoint::at(uri, token, token_file)),
+            (None, Some(path)) => Some(ContainerEndpoint::at_known_address(&path, token, token_file)),
+            (None, None) => None,
+        };
+        match (id, secret, endpoint) {
+            (Some(id), Some(secret), endpoint) => {
+                let keys = Arc::new(AccessKeys { id, secret, session_token: filled(values.session_token) });
+                match endpoint {
+                    Some(endpoint) => Self::Outlived(keys, endpoint),
+                    None => Self::Environment(keys),
+                }
+            }
+            (_, _, Some(endpoint)) => Self::Container(endpoint),
+            (id, secret, None) => Self::Missing {
+                variables: [(id, ACCESS_KEY_ID), (secret, SECRET_ACCESS_KEY)]
+                    .into_iter()
+                    .filter_map(|(value, name)| value.is_none().then_some(name))
+                    .collect(),
+            },
         }
     }
 
@@ -140,6 +146,7 @@ impl CredentialSource {
     fn secrets(&self) -> Vec<&str> {
         match self {
             Self::Environment(keys) => keys.secrets().collect(),
+            Self::Outlived(keys, endpoint) => keys.secrets().chain(endpoint.secrets()).collect(),
             Self::Container(endpoint) => endpoint.secrets().collect(),
             Self::Role(..) | Self::Missing { .. } => Vec::new(),
         }

@@ -37,7 +37,9 @@ fn a_complete_pair_comes_first_then_the_full_then_the_relative_uri() {
         container_token_file: some("/file"),
     };
     let empty = |value: &mut Option<String>| *value = some("");
-    assert!(matches!(CredentialSource::choose(all()), CredentialSource::Environment(_)));
+    assert!(matches!(CredentialSource::choose(all()), CredentialSource::Outlived(..)));
+    let alone = CredentialValues { container_full_uri: None, container_relative_uri: None, ..all() };
+    assert!(matches!(CredentialSource::choose(alone), CredentialSource::Environment(_)));
 
     let mut values = all();
     empty(&mut values.secret_access_key);

@@ -73,7 +73,7 @@ impl Api {
 
     fn respond(&self, request_id: &str, result: Result<Response, FunctionError>) -> Result<Answer, ApiError> {
         self.board
-            .change(|state| state.runtime.respond(request_id, result, Instant::now()))
+            .change(|state| state.runtime_responds(request_id, result, Instant::now()))
             .map_err(ApiError::runtime)?;
         Ok(Answer::accepted())
     }

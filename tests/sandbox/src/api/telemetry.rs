@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 
 use super::{Answer, Api, ApiError, Call};
-use crate::telemetry::Subscription;
+use crate::telemetry::{SchemaVersion, Subscription};
 
 impl Api {
     pub(super) fn subscribe(&self, call: &Call) -> Result<Answer, ApiError> {
@@ -17,6 +17,10 @@ impl Api {
         let body = call.body.clone()?;
         let subscription = Subscription::parse(&body)
             .map_err(|message| ApiError::new(StatusCode::BAD_REQUEST, "ValidationError", message))?;
+        if self.settings.managed.is_some() && subscription.schema < SchemaVersion::V2025_01_29 {
+            let message = "schema validation error: schemaVersion: managed instances need 2025-01-29";
+            return Err(ApiError::new(StatusCode::BAD_REQUEST, "ValidationError", message));
+        }
         let name = self.settings.extension_name().expect("only the extension has an identifier");
         self.board.change(|state| state.subscribed = true);
         self.vitals.subscribed(subscription.clone());

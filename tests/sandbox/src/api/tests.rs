@@ -24,8 +24,8 @@ fn api_of(builder: SandboxBuilder) -> Api {
     let settings = Arc::new(builder.into_settings());
     Api {
         telemetry: Telemetry::new(settings.delivery),
+        board: Board::new(State::new(&settings)),
         settings,
-        board: Board::new(State::new(true)),
         journal: Journal::default(),
         vitals: Vitals::new(),
     }

@@ -17,7 +17,7 @@ use crate::ledger::Category;
 use crate::process::{Process, Program};
 use crate::telemetry::Status;
 use crate::telemetry::event::{
-    ExtensionInit, InitMetrics, InitPhase, InitReport, InitRuntimeDone, InitStart, milliseconds,
+    DurationMetrics, ExtensionInit, InitPhase, InitReport, InitRuntimeDone, InitStart, milliseconds,
 };
 use crate::variables;
 
@@ -59,7 +59,7 @@ impl Environment {
             self.board.reached(State::extension_has_registered).await?;
         }
         self.start_runtime()?;
-        self.board.reached(|state| state.runtime.is_ready() || state.waits_for_restore()).await?;
+        self.board.reached(|state| state.has_idle_runtime() || state.waits_for_restore()).await?;
         self.board.change(|state| state.registration_open = false);
         self.board.reached(State::extension_is_done).await?;
         self.board.change(|state| state.subscription_open = false);
@@ -83,6 +83,7 @@ impl Environment {
             arguments: Vec::new(),
             variables: variables::of_extension(&self.settings, self.api, &self.tmp),
             current_dir: Some(self.tmp.clone()),
+            user: self.settings.extension_user,
         };
         let (on_death, on_exit) = self.end_of_extension();
         Process::start(&program, &self.groups, [self.extension_sink(), self.extension_sink()], on_death, on_exit)
@@ -152,7 +153,7 @@ impl Environment {
         let record = InitRuntimeDone { initialization_type, phase, status, error_type };
         self.telemetry.platform("platform.initRuntimeDone", &record);
         self.report_extension();
-        let metrics = InitMetrics { duration_ms: milliseconds(begun.elapsed()) };
+        let metrics = DurationMetrics { duration_ms: milliseconds(begun.elapsed()) };
         let record = InitReport { initialization_type, status, phase, error_type, metrics };
         self.telemetry.platform("platform.initReport", &record);
     }
@@ -176,7 +177,7 @@ impl Environment {
 fn what_is_missing(state: &State) -> &'static str {
     if state.extension.is_some() && !state.extension_has_registered() {
         "the extension did not register"
-    } else if !state.runtime.is_ready() {
+    } else if !state.has_idle_runtime() {
         "the runtime did not call next"
     } else {
         "the extension did not call next"

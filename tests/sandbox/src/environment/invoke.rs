@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::extension::Lifecycle;
 use super::fault::Fault;
+use super::managed::error_of;
 use super::runtime::{FunctionError, Response};
 use super::state::{NextEvent, RuntimeEvent, State, TraceHeader};
 use super::tear_down::ShutdownReason;
@@ -31,8 +32,17 @@ pub(crate) struct InvokeOrder {
 pub enum Outcome {
     /// Runtime and extension have called `next`. The function's own errors are a success in this sense.
     Success,
-    /// Something ended it; the environment was reset.
+    /// Something ended it; the environment was reset, or ended if it is a managed one. There a timeout ends nothing.
     Fault(Fault),
+}
+
+impl Outcome {
+    pub(super) fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Success => None,
+            Self::Fault(fault) => Some(fault),
+        }
+    }
 }
 
 /// A finished invocation.
@@ -55,7 +65,7 @@ pub struct Invocation {
 /// An invocation on its way.
 pub(super) struct Running {
     pub(super) request_id: String,
-    payload: Bytes,
+    pub(super) payload: Bytes,
     pub(super) tracing: Tracing,
     caller: Option<oneshot::Sender<Result<Response, FunctionError>>>,
     pub(super) result: Option<Result<Response, FunctionError>>,
@@ -69,7 +79,11 @@ pub(super) struct Running {
 }
 
 impl Running {
-    fn new(request_id: String, payload: Bytes, caller: oneshot::Sender<Result<Response, FunctionError>>) -> Self {
+    pub(super) fn new(
+        request_id: String,
+        payload: Bytes,
+        caller: oneshot::Sender<Result<Response, FunctionError>>,
+    ) -> Self {
         Self {
             tracing: new_trace(),
             request_id,
@@ -85,13 +99,13 @@ impl Running {
         }
     }
 
-    fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         self.begun = Instant::now();
         self.begun_wall = SystemTime::now();
     }
 
     /// Answers the caller; only the first answer counts.
-    fn respond(&mut self, result: Result<Response, FunctionError>) {
+    pub(super) fn respond(&mut self, result: Result<Response, FunctionError>) {
         if let Some(caller) = self.caller.take() {
             // The caller may not care for the response.
             let _ = caller.send(result.clone());
@@ -104,7 +118,7 @@ impl Running {
         self.begun_wall + at.saturating_duration_since(self.begun)
     }
 
-    fn finish(self, outcome: Outcome) -> Invocation {
+    pub(super) fn finish(self, outcome: Outcome) -> Invocation {
         Invocation {
             request_id: self.request_id,
             result: self.result.expect("every invocation is answered before it is finished"),
@@ -201,7 +215,7 @@ impl Environment {
         });
     }
 
-    fn timed_out(&self) -> Fault {
+    pub(super) fn timed_out(&self) -> Fault {
         Fault::Timeout(format!("Task timed out after {:.2} seconds", self.settings.function_timeout.as_secs_f64()))
     }
 
@@ -214,11 +228,7 @@ impl Environment {
 
     /// The platform's reset: `runtimeDone` first, then the tear-down, with the report before SHUTDOWN.
     async fn fail(&mut self, mut running: Running, fault: Fault) -> Invocation {
-        running.respond(Err(FunctionError {
-            error_type: fault.error_type().to_owned(),
-            message: format!("RequestId: {} Error: {fault}", running.request_id),
-            body: Bytes::new(),
-        }));
+        running.respond(Err(error_of(&running.request_id, &fault)));
         if running.runtime_done.is_none() {
             running.runtime_done = Some(Instant::now());
             self.report_runtime_done(&running, Some(&fault));

@@ -1,13 +1,15 @@
 //! The lifecycle of one execution environment: Init, invocations, freeze, reset, shutdown.
 //!
 //! One task owns the lifecycle and does one thing after the other, as the platform does (`init`, `invoke`, `tear_down`
-//! read like its documentation). Orders come through a channel; what the processes do in between shows on the
+//! read like its documentation; `managed` is the one where invocations run beside each other). Orders come through a channel; what the processes do in between shows on the
 //! [`Board`](state::Board).
 
+mod concurrent;
 pub(crate) mod extension;
 pub(crate) mod fault;
 mod init;
 mod invoke;
+mod managed;
 mod report;
 pub(crate) mod runtime;
 mod snapshot;
@@ -80,6 +82,9 @@ impl Environment {
         if failed {
             return;
         }
+        if self.settings.managed.is_some() {
+            return self.run_managed(orders).await;
+        }
         while let Some(order) = self.next_order(&mut orders).await {
             match order {
                 Order::Invoke(order) => self.invoke(order).await,
@@ -137,7 +142,7 @@ impl Environment {
     /// A blank state for the next life.
     fn new_life(&mut self) {
         self.initialized = false;
-        self.board.change(|state| *state = State::new(self.settings.extension.is_some()));
+        self.board.change(|state| *state = State::new(&self.settings));
     }
 }
 

@@ -6,7 +6,11 @@ use super::Environment;
 use super::fault::Fault;
 use super::invoke::Running;
 use crate::telemetry::Status;
-use crate::telemetry::event::{Report, ReportMetrics, RuntimeDone, RuntimeDoneMetrics, Span, Start, milliseconds};
+use crate::telemetry::event::{
+    DurationMetrics, ManagedReport, Report, ReportMetrics, RuntimeDone, RuntimeDoneMetrics, Span, Start, milliseconds,
+};
+
+const RUNTIME_OVERHEAD: &str = "runtimeOverhead";
 
 impl Environment {
     pub(super) fn report_start(&self, running: &Running) {
@@ -14,6 +18,7 @@ impl Environment {
             request_id: &running.request_id,
             version: &self.settings.function_version,
             tracing: &running.tracing,
+            function_arn: self.settings.managed.is_some().then(|| self.settings.function_arn()),
         };
         self.telemetry.platform("platform.start", &record);
     }
@@ -57,6 +62,21 @@ impl Environment {
         self.telemetry.platform("platform.report", &record);
     }
 
+    /// The same where invocations run beside each other: nothing else tells that one is over.
+    pub(super) fn report_managed(&self, running: &Running, fault: Option<&Fault>) {
+        let mut spans = runtime_spans(running);
+        spans.retain(|span| span.name != RUNTIME_OVERHEAD);
+        let record = ManagedReport {
+            request_id: &running.request_id,
+            status: fault.map_or(Status::Success, Fault::status),
+            error_type: fault.and_then(Fault::reported_type),
+            metrics: DurationMetrics { duration_ms: milliseconds(runtime_duration(running)) },
+            spans,
+            tracing: &running.tracing,
+        };
+        self.telemetry.platform("platform.report", &record);
+    }
+
     /// Sum of the peaks: an upper bound of what both used at once.
     fn max_memory_used_mb(&self) -> u64 {
         let processes = self.extension.iter().chain(&self.runtime);
@@ -77,7 +97,7 @@ fn runtime_spans(running: &Running) -> Vec<Span> {
         Span::new("responseLatency", running.wall(running.begun), responded.saturating_duration_since(running.begun)),
         // Responses are read whole.
         Span::new("responseDuration", at, Duration::ZERO),
-        Span::new("runtimeOverhead", at, done.saturating_duration_since(responded)),
+        Span::new(RUNTIME_OVERHEAD, at, done.saturating_duration_since(responded)),
     ]
 }
 

@@ -11,9 +11,11 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::concurrent::{Answered, Concurrent};
 use super::extension::{Extension, Lifecycle, NotAllowed};
 use super::fault::Fault;
-use super::runtime::{Refused, Runtime};
+use super::runtime::{FunctionError, Refused, Response, Runtime};
+use crate::settings::Settings;
 
 /// An event as `next` of the Extensions API answers it.
 #[derive(Debug, Clone, Serialize)]
@@ -45,6 +47,8 @@ pub(crate) struct RuntimeEvent {
 pub(crate) struct State {
     pub(crate) extension: Option<Extension>,
     pub(crate) runtime: Runtime,
+    /// Takes its place where invocations run beside each other.
+    concurrent: Option<Concurrent>,
     /// Until the runtime is ready.
     pub(crate) registration_open: bool,
     /// Until the extension is ready.
@@ -63,10 +67,11 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(with_extension: bool) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         Self {
-            extension: with_extension.then(|| Extension::new(Uuid::new_v4())),
+            extension: settings.extension.is_some().then(|| Extension::new(Uuid::new_v4())),
             runtime: Runtime::new(),
+            concurrent: settings.managed.is_some().then(Concurrent::default),
             registration_open: true,
             subscription_open: true,
             subscribed: false,
@@ -81,14 +86,14 @@ impl State {
     }
 
     /// Behind Init, with a copy of the extension that has gone through it.
-    pub(crate) fn restored(extension: Extension) -> Self {
+    pub(crate) fn restored(settings: &Settings, extension: Extension) -> Self {
         Self {
             extension: Some(extension),
             registration_open: false,
             subscription_open: false,
             subscribed: true,
             is_restored: true,
-            ..Self::new(true)
+            ..Self::new(settings)
         }
     }
 
@@ -118,6 +123,9 @@ impl State {
     }
 
     pub(crate) fn runtime_next(&mut self, now: Instant) -> Result<oneshot::Receiver<RuntimeEvent>, Refused> {
+        if let Some(concurrent) = &mut self.concurrent {
+            return Ok(concurrent.next());
+        }
         self.runtime.next(now)?;
         let (sender, receiver) = oneshot::channel();
         self.runtime_waits = Some(sender);
@@ -151,6 +159,28 @@ impl State {
             let _ = waits.send(event);
         }
         Ok(())
+    }
+
+    /// Gives an invocation to one of the calls that wait, where there are many. The receiver gets the answer.
+    pub(crate) fn hand_out(&mut self, event: RuntimeEvent) -> Option<oneshot::Receiver<Answered>> {
+        self.concurrent.as_mut()?.hand_out(event)
+    }
+
+    pub(crate) fn runtime_responds(
+        &mut self,
+        request_id: &str,
+        result: Result<Response, FunctionError>,
+        now: Instant,
+    ) -> Result<(), Refused> {
+        match &mut self.concurrent {
+            Some(concurrent) => concurrent.respond(request_id, result, now),
+            None => self.runtime.respond(request_id, result, now),
+        }
+    }
+
+    /// Whether the runtime waits for an invocation.
+    pub(crate) fn has_idle_runtime(&self) -> bool {
+        self.concurrent.as_ref().map_or_else(|| self.runtime.is_ready(), Concurrent::is_idle)
     }
 
     /// Whether the extension has nothing to do, or takes no part in invocations.
@@ -226,13 +256,18 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
 
     use super::*;
+    use crate::SandboxBuilder;
+
+    fn blank() -> State {
+        State::new(&SandboxBuilder::default().extension("x").into_settings())
+    }
 
     fn shutdown() -> NextEvent {
         NextEvent::Shutdown { deadline_ms: 1_667_310_231_234, shutdown_reason: "spindown" }
     }
 
     fn ready_state() -> (State, oneshot::Receiver<NextEvent>) {
-        let mut state = State::new(true);
+        let mut state = blank();
         state.extension.as_mut().expect("made with one").register(vec![Lifecycle::Shutdown]).expect("allowed");
         let event = state.extension_next(Instant::now()).expect("allowed");
         (state, event)
@@ -289,7 +324,7 @@ mod tests {
 
     #[test]
     fn the_first_fault_is_kept() {
-        let mut state = State::new(true);
+        let mut state = blank();
         state.fail(Fault::ExtensionInit("A.B".to_owned()));
         state.extension_ended(ExitStatus::from_raw(9));
         assert_eq!(state.fault, Some(Fault::ExtensionInit("A.B".to_owned())));

@@ -22,6 +22,10 @@ pub struct Work {
     pub line_bytes: usize,
     /// How many of them a second, evenly, as far as their reader lets it; as fast as it can by default.
     pub lines_per_second: Option<u32>,
+    /// Pause behind each line, in milliseconds, in which other invocations of the same process go on.
+    pub pause_ms: u64,
+    /// With `json`: every line whose number this divides is a raw print, which is no JSON.
+    pub raw_every: Option<u32>,
     /// Bytes of one more line, or none.
     pub large_line_bytes: Option<usize>,
     /// Whether to write to stderr instead of stdout.
@@ -44,6 +48,8 @@ impl Default for Work {
             lines: 5,
             line_bytes: 200,
             lines_per_second: None,
+            pause_ms: 0,
+            raw_every: None,
             large_line_bytes: None,
             stderr: false,
             json: false,
@@ -73,7 +79,7 @@ pub enum Fail {
 pub(crate) fn run() -> ! {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(lambda_runtime::run(service_fn(handle))),
+        Ok(runtime) => runtime.block_on(serve()),
         Err(error) => Err(error.into()),
     };
     if let Err(error) = result {
@@ -82,10 +88,18 @@ pub(crate) fn run() -> ! {
     std::process::exit(1);
 }
 
+/// One invocation after the other, or as many beside each other as the platform tells.
+async fn serve() -> Result<(), lambda_runtime::Error> {
+    if std::env::var_os("AWS_LAMBDA_MAX_CONCURRENCY").is_some() {
+        lambda_runtime::run_concurrent(service_fn(handle)).await
+    } else {
+        lambda_runtime::run(service_fn(handle)).await
+    }
+}
+
 async fn handle(event: LambdaEvent<Work>) -> Result<Value, lambda_runtime::Error> {
     let (work, context) = event.into_parts();
-    let lines = Lines::new(&context.request_id, work.json);
-    write(&lines, &work)?;
+    write(&context.request_id, &work).await?;
     tokio::time::sleep(Duration::from_millis(work.sleep_ms)).await;
     match work.fail {
         None => Ok(json!({ "lines": work.lines, "requestId": context.request_id })),
@@ -96,8 +110,10 @@ async fn handle(event: LambdaEvent<Work>) -> Result<Value, lambda_runtime::Error
     }
 }
 
-fn write(lines: &Lines, work: &Work) -> std::io::Result<()> {
-    let output: Box<dyn Write> = if work.stderr { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
+async fn write(request_id: &str, work: &Work) -> std::io::Result<()> {
+    let [lines, raw] = [work.json, false].map(|json| Lines::new(request_id, json));
+    let output: Box<dyn Write + Send> =
+        if work.stderr { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
     let mut output = BufWriter::new(output);
     let began = Instant::now();
     for number in 0..work.lines {
@@ -108,7 +124,12 @@ fn write(lines: &Lines, work: &Work) -> std::io::Result<()> {
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
             }
         }
-        writeln!(output, "{}", lines.line(number, work.line_bytes))?;
+        let is_raw = work.raw_every.is_some_and(|every| number.is_multiple_of(every));
+        writeln!(output, "{}", if is_raw { &raw } else { &lines }.line(number, work.line_bytes))?;
+        if work.pause_ms > 0 {
+            output.flush()?;
+            tokio::time::sleep(Duration::from_millis(work.pause_ms)).await;
+        }
     }
     if let Some(bytes) = work.large_line_bytes {
         writeln!(output, "{}", lines.line(work.lines, bytes))?;

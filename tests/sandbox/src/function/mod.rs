@@ -75,6 +75,6 @@ impl Function {
             Command::BuiltIn => (PathBuf::from(roles::PROGRAM), Vec::new()),
             Command::Command { program, arguments } => (program.clone(), arguments.clone()),
         };
-        Program { path, arguments, variables, current_dir: self.current_dir.clone() }
+        Program { path, arguments, variables, current_dir: self.current_dir.clone(), user: None }
     }
 }

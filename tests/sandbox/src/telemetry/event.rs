@@ -107,12 +107,12 @@ pub(crate) struct InitReport<'a> {
     pub(crate) phase: InitPhase,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error_type: Option<&'a str>,
-    pub(crate) metrics: InitMetrics,
+    pub(crate) metrics: DurationMetrics,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct InitMetrics {
+pub(crate) struct DurationMetrics {
     pub(crate) duration_ms: f64,
 }
 
@@ -156,6 +156,8 @@ pub(crate) struct Start<'a> {
     pub(crate) request_id: &'a str,
     pub(crate) version: &'a str,
     pub(crate) tracing: &'a Tracing,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) function_arn: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -200,6 +202,20 @@ pub(crate) struct Report<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error_type: Option<&'a str>,
     pub(crate) metrics: ReportMetrics,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) spans: Vec<Span>,
+    pub(crate) tracing: &'a Tracing,
+}
+
+/// `platform.report` of a managed instance.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ManagedReport<'a> {
+    pub(crate) request_id: &'a str,
+    pub(crate) status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error_type: Option<&'a str>,
+    pub(crate) metrics: DurationMetrics,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) spans: Vec<Span>,
     pub(crate) tracing: &'a Tracing,

@@ -62,6 +62,27 @@ fn ok(id: &str) -> Result<String, PutErrorKind> {
 }
 
 #[tokio::test]
+async fn what_a_process_was_started_with_is_used_until_it_is_refused_and_then_what_the_endpoint_has() {
+    let now = Moment::now();
+    let server = RecordingServer::start().await;
+    server.answer([keys("a", now.wall + HOUR), keys("b", now.wall + HOUR)]);
+    let CredentialSource::Container(endpoint) = source(&server) else { panic!("an endpoint") };
+    let first = AccessKeys { id: "first".to_owned(), secret: "s3cr3t".to_owned(), session_token: None };
+    let credentials = credentials(CredentialSource::Outlived(Arc::new(first), endpoint));
+    let first = credentials.keys_at(now).await.expect("at hand");
+    assert_eq!((first.id.as_str(), server.recorded().len()), ("first", 0));
+    assert!(credentials.refused(&first), "there are others");
+    let second = credentials.keys_at(now).await.expect("fetched");
+    assert_eq!(second.id, "a");
+    // Uploads that ran beside it are told late.
+    assert!(credentials.refused(&first));
+    assert_eq!(id_at(&credentials, now).await, ok("a"));
+    assert!(credentials.refused(&second));
+    assert_eq!(id_at(&credentials, now).await, ok("b"));
+    assert_eq!(credentials.redact("s3cr3t secret-b".to_owned()), "[redacted] [redacted]");
+}
+
+#[tokio::test]
 async fn missing_credentials_name_their_variables() {
     let rest = "not set, nor AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
     let table = [
