@@ -220,6 +220,7 @@ impl Life {
             uploader,
             events: (sender, events),
             asked,
+            metrics: None,
         };
         let mut lifecycle =
             Lifecycle::new(links, Policies { seal, drain, retry, route: logspool::upload::route::Route::default() });

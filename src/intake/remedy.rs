@@ -39,10 +39,12 @@ impl Remedies {
 /// Begins a new life: in a new directory, which may lie on sound blocks, else in memory.
 pub(super) fn roll(state: &mut State, spool: &mut Spool, error: &AppendError, now_ms: i64) {
     let (left, error) = (spool.id(), error.to_string());
+    let parted = state.parted.with(spool);
     match spool.roll(identity::fresh(now_ms), now_ms) {
         Ok(orphan) => {
             crate::warn!("spool={left} next={} error={error:?} The spool was left for a new one.", spool.id());
             state.orphans.push(orphan);
+            state.parted = parted;
         }
         Err(_) => match spool.roll_into_memory(identity::fresh(now_ms), now_ms) {
             Ok(orphan) => {
@@ -50,6 +52,7 @@ pub(super) fn roll(state: &mut State, spool: &mut Spool, error: &AppendError, no
                     "spool={left} error={error:?} The disk fails; logs are held in memory until it works again."
                 );
                 state.orphans.push(orphan);
+                state.parted = parted;
             }
             Err(error) => crate::error!("spool={left} error={:?} There is no place for logs.", error.to_string()),
         },

@@ -301,3 +301,22 @@ fn a_body_that_is_encoded_again_has_the_same_fate() {
     assert_eq!(first.0.filtered, second.0.filtered);
     assert_eq!(first.0.filtered.sample, 3);
 }
+
+#[test]
+fn own_metrics_are_kept_out_only_where_they_come_back() {
+    let line = crate::metrics::tests::a_line();
+    let (ours, other) = (serde_json::to_string(&line).expect("JSON"), r#""some other line""#);
+    let (on, off) = (Filter { own_metrics: true, ..Filter::default() }, Filter::default());
+    assert!(!on.is_empty());
+    for (filter, kind, record, expected) in [
+        (&on, EventKind::Extension, ours.as_str(), Some(Exclusion::OwnMetrics)),
+        (&on, EventKind::Extension, line.as_str(), Some(Exclusion::OwnMetrics)),
+        (&on, EventKind::Extension, other, None),
+        // A function may say what it likes.
+        (&on, EventKind::Function, ours.as_str(), None),
+        (&on, EventKind::Unknown, ours.as_str(), None),
+        (&off, EventKind::Extension, ours.as_str(), None),
+    ] {
+        assert_eq!(excluded_of(filter, kind, record, &Attribution::Init), expected, "{kind:?} {record}");
+    }
+}

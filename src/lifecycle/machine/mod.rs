@@ -31,7 +31,7 @@ use clock::Clock;
 pub use clock::TICK_MS;
 use drain_policy::DrainPolicy;
 pub use event::{Action, Arrival, Event, Moment, Waiting};
-use hold::Hold;
+use hold::{Held, Hold};
 use invocations::Invocations;
 use pace::Pace;
 use queue::Queue;
@@ -66,6 +66,8 @@ pub struct Counts {
     pub invocations: u64,
     /// How often `next` was held.
     pub held: u64,
+    /// How long it was held after the function had finished, in milliseconds, as far as its end was told.
+    pub held_ms: u64,
     /// How often of these for one upload that no handler is long enough for.
     pub held_for_starved_upload: u64,
     /// Holds that ended because their time was over.
@@ -111,6 +113,8 @@ pub struct Machine {
     phase: Phase,
     /// The invocation whose end is waited for.
     awaited: Option<RequestId>,
+    /// The invocation that `next` is held in.
+    held: Option<Held>,
     /// Where everything is tried now that the environment ends.
     stage: Stage,
     /// The segment behind the end of the stream cannot be sealed.
@@ -162,11 +166,18 @@ impl Machine {
             clock,
             phase: Phase::Free,
             awaited: None,
+            held: None,
             stage: Stage::default(),
             end_cannot_be_sealed: false,
             counts: Counts::default(),
             actions: Vec::new(),
         }
+    }
+
+    /// Goes on with the counts of a machine that was before this one.
+    #[must_use]
+    pub fn counting_from(self, counts: Counts) -> Self {
+        Self { counts, ..self }
     }
 
     /// Takes what happened, and returns what is to be done about it, in order.
@@ -276,6 +287,7 @@ impl Machine {
         if let Some(ms) = self.invocations.observe(observed) {
             self.pace.handler_took(ms);
         }
+        self.note_finish(observed);
         if self.invocations.ends_in_error(observed) {
             self.has_unsealed_failure = true;
             self.has_new_failure = true;

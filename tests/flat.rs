@@ -1,0 +1,185 @@
+//! P6 for a process that lives long: after thousands of invocations, with hundreds of segments and a store that fails for some of
+//! the time, it has no more descriptors, threads and files than soon after its start, and no memory that grows with them.
+//!
+//! `LOGSPOOL_TEST_INVOCATIONS=100000 cargo test --test flat -- --nocapture` is the long version.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
+
+mod world;
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use sandbox::s3::Fault;
+use sandbox::{Sandbox, SandboxBuilder, ShutdownReason, Work};
+use world::{World, assert_whole};
+
+const INVOCATIONS: usize = 2_000;
+/// By then every part has done its work some times: the manifest is open, lists that are bounded are full, the store has failed.
+const WARM_UP: usize = 200;
+/// Of so many invocations as many as one in ten meet a store that fails.
+const ROUND: usize = 100;
+const FAILING: usize = 10;
+/// What anonymous memory may grow by after the warm-up, however long it goes on: sled's cache of the manifest fills up, and the
+/// allocator keeps what bodies and uploads of the busiest moment took, as much again as one body, its lines and an upload.
+const GROWTH_KIB_MAX: u64 = 4 * 1024;
+
+/// What a process holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Reading {
+    rss_kib: u64,
+    anonymous_kib: u64,
+    held: Held,
+    spool_entries: usize,
+    spool_bytes: u64,
+}
+
+/// What must not grow by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Held {
+    files: usize,
+    sockets: usize,
+    others: usize,
+    threads: u64,
+}
+
+impl Reading {
+    fn of(sandbox: &Sandbox, spool_root: &Path) -> Self {
+        let process = format!("/proc/{}", sandbox.extension_pid().unwrap());
+        let status = fs::read_to_string(format!("{process}/status")).unwrap();
+        let number = |name: &str| -> u64 {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
+            line.split_whitespace().next().unwrap().parse().unwrap()
+        };
+        let mut held = Held { files: 0, sockets: 0, others: 0, threads: number("Threads") };
+        for descriptor in fs::read_dir(format!("{process}/fd")).unwrap() {
+            // It may have been closed meanwhile.
+            let Ok(target) = fs::read_link(descriptor.unwrap().path()) else { continue };
+            let kind = match target.to_string_lossy() {
+                target if target.starts_with("socket:") => &mut held.sockets,
+                target if target.starts_with('/') => &mut held.files,
+                _ => &mut held.others,
+            };
+            *kind += 1;
+        }
+        let (mut spool_entries, mut spool_bytes) = (0, 0);
+        let mut folders = vec![spool_root.to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let Ok(metadata) = entry.metadata() else { continue };
+                (spool_entries, spool_bytes) = (spool_entries + 1, spool_bytes + metadata.len());
+                folders.extend(metadata.is_dir().then(|| entry.path()));
+            }
+        }
+        let (rss_kib, anonymous_kib) = (number("VmRSS"), number("RssAnon"));
+        Self { rss_kib, anonymous_kib, held, spool_entries, spool_bytes }
+    }
+}
+
+impl fmt::Display for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rss_kib, anonymous_kib, held, spool_entries, spool_bytes } = self;
+        let Held { files, sockets, others, threads } = held;
+        write!(
+            f,
+            "{rss_kib:>7} {anonymous_kib:>7} {files:>6} {sockets:>8} {others:>6} {threads:>8} {spool_entries:>8} {spool_bytes:>9}"
+        )
+    }
+}
+
+/// How many objects the store was given.
+fn delivered(world: &World) -> usize {
+    world.s3.requests().iter().filter(|request| request.stored).count()
+}
+
+/// Invokes until everything that was sealed is delivered and the process rests: the same twice in a row.
+async fn settled(world: &World, sandbox: &Sandbox) -> Reading {
+    let mut last = None;
+    for _ in 0..100 {
+        invoke(sandbox, 0).await;
+        world::pause(100).await;
+        let reading = Reading::of(sandbox, &world.spool_root());
+        let rests = (reading.held, reading.spool_entries);
+        if last.replace(rests) == Some(rests) && !has_segments(&world.spool_root()) {
+            return reading;
+        }
+    }
+    panic!("it does not come to rest: {last:?}");
+}
+
+/// Whether a segment waits beside the active one.
+fn has_segments(spool_root: &Path) -> bool {
+    let spools = fs::read_dir(spool_root).unwrap().flatten().map(|spool| spool.path());
+    let files = spools.flat_map(|spool| fs::read_dir(spool).into_iter().flatten().flatten());
+    files.filter(|file| file.path().extension().is_some_and(|extension| extension == "seg")).count() > 1
+}
+
+async fn invoke(sandbox: &Sandbox, lines: u32) {
+    let work = Work { lines, line_bytes: 300, ..Work::default() };
+    assert!(sandbox.invoke(work).await.result.is_ok());
+}
+
+async fn stays_flat(mode: &str, with_mode: impl Fn(SandboxBuilder) -> SandboxBuilder) {
+    let wanted = std::env::var("LOGSPOOL_TEST_INVOCATIONS").ok().and_then(|number| number.parse().ok());
+    let wanted: usize = wanted.unwrap_or(INVOCATIONS);
+    let world = World::new().await;
+    let sandbox = world
+        .sandbox()
+        // Handlers are short, and nothing is slowed down that does not have to be.
+        .freeze(false)
+        // A segment for every few invocations.
+        .extension_env("LOGSPOOL_COMPRESSION", "none")
+        .extension_env("LOGSPOOL_SEAL_SIZE", "8KiB")
+        .extension_env("LOGSPOOL_RETRY_BASE", "1ms")
+        .extension_env("LOGSPOOL_RETRY_MAX", "20ms")
+        .function_timeout(Duration::from_secs(60));
+    let sandbox = with_mode(sandbox).start().await.unwrap();
+    println!("{mode:<16} rss KiB    anon  files  sockets others  threads  entries     bytes delivered");
+    let tell = |invocations: usize, reading: &Reading| {
+        println!("{invocations:>15} {reading} {:>9}", delivered(&world));
+    };
+    let mut after_warm_up = None;
+    for invocation in 0..wanted {
+        match invocation % ROUND {
+            0 => world.s3.faults().set([Fault::SlowDown, Fault::RefuseConnections][invocation / ROUND % 2]),
+            FAILING => world.s3.faults().clear(),
+            _ => {}
+        }
+        invoke(&sandbox, 5).await;
+        if invocation + 1 == WARM_UP {
+            let reading = settled(&world, &sandbox).await;
+            tell(WARM_UP, &reading);
+            after_warm_up = Some(reading);
+        } else if (invocation + 1).is_multiple_of(wanted / 4) {
+            tell(invocation + 1, &Reading::of(&sandbox, &world.spool_root()));
+        }
+    }
+    let (before, after) = (after_warm_up.unwrap(), settled(&world, &sandbox).await);
+    tell(wanted, &after);
+    let requests = world.s3.requests();
+    let failed = requests.iter().filter(|request| request.fault.is_some()).count();
+    let objects = delivered(&world);
+    println!("{objects} objects, {failed} failed requests");
+    sandbox.shutdown(ShutdownReason::Spindown).await;
+    let mut ledgers = vec![sandbox.ledger()];
+    ledgers.extend(world.heal().await);
+    assert_whole(&world.verdict(&ledgers));
+
+    assert!(objects >= wanted / 10 && failed >= wanted / ROUND, "it had something to do");
+    assert_eq!(after.held, before.held, "descriptors and threads");
+    assert!(
+        after.spool_entries <= before.spool_entries,
+        "{} entries, then {}",
+        before.spool_entries,
+        after.spool_entries
+    );
+    let growth_kib = after.anonymous_kib.saturating_sub(before.anonymous_kib);
+    assert!(growth_kib <= GROWTH_KIB_MAX, "{growth_kib} KiB of memory more");
+}
+
+#[tokio::test]
+async fn a_process_that_lives_long_takes_no_more_than_a_young_one() {
+    stays_flat("classic", |sandbox| sandbox).await;
+}
