@@ -26,6 +26,10 @@ const FAILING: usize = 10;
 /// allocator keeps what bodies and uploads of the busiest moment took, as much again as one body, its lines and an upload.
 const GROWTH_KIB_MAX: u64 = 4 * 1024;
 
+/// As many readings in a row make a rest: longer than the age of segments and a tick together.
+const REST_READINGS: u32 = 20;
+const REST_READINGS_MAX: u32 = 300;
+
 /// What a process holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Reading {
@@ -94,26 +98,27 @@ fn delivered(world: &World) -> usize {
     world.s3.requests().iter().filter(|request| request.stored).count()
 }
 
-/// Invokes until everything that was sealed is delivered and the process rests: the same twice in a row.
+/// Lets the process come to rest: everything that it has is sealed by its age and delivered, and nothing changes any more.
 async fn settled(world: &World, sandbox: &Sandbox) -> Reading {
-    let mut last = None;
-    for _ in 0..100 {
-        invoke(sandbox, 0).await;
+    invoke(sandbox, 0).await;
+    let (mut before, mut calm) = (None, 0);
+    for _ in 0..REST_READINGS_MAX {
         world::pause(100).await;
         let reading = Reading::of(sandbox, &world.spool_root());
-        let rests = (reading.held, reading.spool_entries);
-        if last.replace(rests) == Some(rests) && !has_segments(&world.spool_root()) {
+        let rests = (reading.held, reading.spool_entries, world.puts());
+        calm = if before.replace(rests) == Some(rests) { calm + 1 } else { 0 };
+        // A file that was delivered goes with the next thing that happens.
+        if calm >= REST_READINGS && segment_files(&world.spool_root()) <= 2 {
             return reading;
         }
     }
-    panic!("it does not come to rest: {last:?}");
+    panic!("it does not come to rest: {before:?}, {:#?}", sandbox.extension_output());
 }
 
-/// Whether a segment waits beside the active one.
-fn has_segments(spool_root: &Path) -> bool {
+fn segment_files(spool_root: &Path) -> usize {
     let spools = fs::read_dir(spool_root).unwrap().flatten().map(|spool| spool.path());
     let files = spools.flat_map(|spool| fs::read_dir(spool).into_iter().flatten().flatten());
-    files.filter(|file| file.path().extension().is_some_and(|extension| extension == "seg")).count() > 1
+    files.filter(|file| file.path().extension().is_some_and(|extension| extension == "seg")).count()
 }
 
 async fn invoke(sandbox: &Sandbox, lines: u32) {
@@ -132,6 +137,8 @@ async fn stays_flat(mode: &str, with_mode: impl Fn(SandboxBuilder) -> SandboxBui
         // A segment for every few invocations.
         .extension_env("LOGSPOOL_COMPRESSION", "none")
         .extension_env("LOGSPOOL_SEAL_SIZE", "8KiB")
+        // Handlers are too short for any upload: what is as old as this is waited for.
+        .extension_env("LOGSPOOL_SEAL_AGE", "500ms")
         .extension_env("LOGSPOOL_RETRY_BASE", "1ms")
         .extension_env("LOGSPOOL_RETRY_MAX", "20ms")
         .function_timeout(Duration::from_secs(60));

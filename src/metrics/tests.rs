@@ -165,7 +165,7 @@ fn whenever_lines_are_written_their_sums_are_the_totals_and_none_comes_too_early
         let (mut sums, mut lines) = (BTreeMap::<String, u64>::new(), 0);
         let steps = rng.usize(..200);
         for step in 0..=steps {
-            now_ms += rng.i64(..20_000);
+            now_ms += rng.i64(0..20_000);
             if rng.u8(..4) == 0 {
                 live(&mut snapshot, &mut rng);
             }

@@ -220,7 +220,8 @@ mod tests {
     const WALL: i64 = 1_790_000_000_000;
 
     fn machine() -> Machine {
-        let seal = SealPolicy { invocations: None, age: Duration::from_secs(60), size_bytes: 1 << 22 };
+        let invocations = std::num::NonZeroU32::new(1);
+        let seal = SealPolicy { invocations, age: Duration::from_secs(60), size_bytes: 1 << 22 };
         let drain = DrainPolicy { strategy: DrainStrategy::End, budget: Duration::from_secs(2), memory_mb: None };
         let retry = RetryPolicy::try_new(Duration::from_millis(100), Duration::from_secs(1), None);
         let policies = Policies { seal, drain, retry: retry.expect("a schedule"), route: Route::default() };
@@ -257,7 +258,7 @@ mod tests {
             actions.extend(machine.on(Event::Added(waiting), &sealed));
             actions.extend(machine.on(Event::Sealed { held_records: true }, &sealed));
         }
-        for action in std::mem::take(&mut actions) {
+        for action in actions.clone() {
             if let Action::StartUpload { id, place, attempt } = action {
                 let ended = Event::AttemptEnded { id, place, attempt, result: Ok(Arrival::Delivered) };
                 actions.extend(machine.on(ended, &Moment { active: ActiveFacts::default(), ..at(180) }));
