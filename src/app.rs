@@ -19,6 +19,7 @@ use crate::intake::{Concurrency, FieldFacts, Intake, LineStyle, Outputs, Rules, 
 use crate::lifecycle::machine::drain_policy::DrainStrategy;
 use crate::lifecycle::machine::{Event, Policies};
 use crate::lifecycle::{Ended, Lifecycle, Links, next_event};
+use crate::metrics::{Facts, Metrics, Snapshot, Writer};
 use crate::runtime_api::client::{ApiError, Client, Subscription};
 use crate::runtime_api::event::{EventType, ExtensionId, NextEvent, Registered, SCHEMA_VERSIONS};
 use crate::supervision;
@@ -68,7 +69,7 @@ pub async fn run(config: Config, errors: ConfigErrors, name: &str) -> Exit {
     match prepare(&config, delivery, stores, &client, name).await {
         Ok(mut extension) => {
             let ended = extension.lifecycle.run().await;
-            extension.finish(ended);
+            extension.finish(ended).await;
             Exit::Ok
         }
         Err(Unprepared::Registered(id)) => idle_registered(&client, &id).await,
@@ -86,9 +87,7 @@ enum Unprepared {
 
 struct Extension {
     lifecycle: Lifecycle,
-    intake: Arc<Intake>,
     spool: SharedSpool,
-    uploader: Uploader,
 }
 
 async fn prepare(
@@ -177,25 +176,28 @@ async fn prepare(
         uploader: uploader.clone(),
         events: (event_sender, events),
         asked,
+        metrics: metrics(config),
     };
     let freezes = concurrency == Concurrency::One;
     let policies = Policies { seal, drain, retry: delivery.retry, route: uploader.route(), freezes };
     let lifecycle = Lifecycle::new(links, policies);
     let lifecycle = if config.is_copied { lifecycle.copied() } else { lifecycle };
-    Ok(Extension { lifecycle, intake, spool, uploader })
+    Ok(Extension { lifecycle, spool })
 }
 
 impl Extension {
-    fn finish(self, ended: Ended) {
-        let (stored, uploaded, counts) = (self.intake.totals(), self.uploader.totals(), self.lifecycle.counts());
-        let (waiting, oldest_age_ms) = (self.uploader.waiting().len(), self.lifecycle.oldest_age_ms().unwrap_or(0));
-        let after_end = self.intake.active().records;
-        let losses = lock(&self.spool).losses();
-        let dropped = drops(&losses);
+    async fn finish(mut self, ended: Ended) {
+        let snapshot = self.lifecycle.snapshot();
+        if let Some(mut metrics) = self.lifecycle.take_metrics() {
+            metrics.tell_last(&snapshot, now_ms()).await;
+        }
+        let Snapshot { stand, uploaded, counts, waiting, oldest_age_ms, panics } = snapshot;
+        let (stored, after_end) = (stand.totals, stand.active.records);
+        let (dropped, stored_bytes) = (drops(&stand.losses), stand.object_bytes);
         crate::info!(
-            "records={} bodies={} raw_bytes={} refused={} dropped={dropped} {} delivered={} bytes={} fallback={} handed_on={} attempts={} failed_attempts={} \
-             interrupted={} waiting={waiting} oldest_age_ms={oldest_age_ms} invocations={} held={} held_for_starved_upload={} \
-             budgets_used_up={} outages={} freezes={} panics={} after_end={after_end} Ended: {ended:?}.",
+            "records={} bodies={} raw_bytes={} stored_bytes={stored_bytes} refused={} dropped={dropped} {} delivered={} bytes={} fallback={} handed_on={} attempts={} failed_attempts={} \
+             interrupted={} waiting={waiting} oldest_age_ms={oldest_age_ms} invocations={} held={} held_ms={} \
+             held_for_starved_upload={} budgets_used_up={} outages={} freezes={} panics={panics} after_end={after_end} Ended: {ended:?}.",
             stored.records,
             stored.bodies,
             stored.raw_bytes,
@@ -210,11 +212,11 @@ impl Extension {
             counts.interrupted_attempts,
             counts.invocations,
             counts.held,
+            counts.held_ms,
             counts.held_for_starved_upload,
             counts.budgets_used_up,
             counts.outages,
             counts.freezes,
-            supervision::panics(),
         );
         if waiting > 0 {
             crate::warn!(
@@ -298,6 +300,11 @@ async fn subscribe(client: &Client, id: &ExtensionId, config: &Config, concurren
             }
         }
     }
+}
+
+fn metrics(config: &Config) -> Option<Metrics> {
+    let facts = Facts::new(&config.function.name, &config.function.version);
+    Some(Metrics::new(facts, config.emf?, Writer::stdout(), now_ms()))
 }
 
 fn line_style(config: &Config, account: Option<&str>) -> LineStyle {

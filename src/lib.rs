@@ -15,7 +15,7 @@
 //! | compose | [`app`], [`adoption`], [`config`]; [`tools`] for people |
 //! | drive | [`lifecycle`], [`earlier_life`], [`intake`], [`upload::outbox`], [`upload::uploader`] |
 //! | touch the outside | [`runtime_api::client`], [`telemetry::listener`], [`upload::store`], the crate `spool` |
-//! | pure | `intake::attribution`, [`lifecycle::machine`], [`upload::object_key`], [`upload::retry`] |
+//! | pure | `intake::attribution`, [`lifecycle::machine`], [`metrics`] but for its writer, [`upload::object_key`], [`upload::retry`] |
 //! | vocabulary | [`runtime_api::event`], [`telemetry::event`], [`deadline`], [`logging`], [`supervision`] |
 
 pub mod adoption;
@@ -30,6 +30,7 @@ pub mod identity;
 pub mod intake;
 pub mod lifecycle;
 pub mod logging;
+pub mod metrics;
 pub mod runtime_api;
 pub mod supervision;
 pub mod telemetry;

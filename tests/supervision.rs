@@ -25,6 +25,7 @@ use logspool::lifecycle::machine::drain_policy::{DrainPolicy, DrainStrategy};
 use logspool::lifecycle::machine::seal_policy::SealPolicy;
 use logspool::lifecycle::machine::{Event, Policies};
 use logspool::lifecycle::{Ended, Lifecycle, Links};
+use logspool::metrics::Snapshot;
 use logspool::runtime_api::client::Client;
 use logspool::runtime_api::event::{ExtensionId, StreamTypes};
 use logspool::supervision;
@@ -155,7 +156,7 @@ struct Life {
     /// How often the last seal is still to panic.
     last_seal_panics: Arc<AtomicU32>,
     intake: Arc<Intake>,
-    running: JoinHandle<Ended>,
+    running: JoinHandle<(Ended, Snapshot)>,
 }
 
 impl Life {
@@ -220,12 +221,14 @@ impl Life {
             uploader,
             events: (sender, events),
             asked,
+            metrics: None,
         };
-        let mut lifecycle = Lifecycle::new(
-            links,
-            Policies { seal, drain, retry, route: logspool::upload::route::Route::default(), freezes: true },
-        );
-        let running = tokio::spawn(async move { lifecycle.run().await });
+        let route = logspool::upload::route::Route::default();
+        let mut lifecycle = Lifecycle::new(links, Policies { seal, drain, retry, route, freezes: true });
+        let running = tokio::spawn(async move {
+            let ended = lifecycle.run().await;
+            (ended, lifecycle.snapshot())
+        });
         platform.until_asked(1).await;
         Self { platform, store, last_seal_panics, intake, running }
     }
@@ -256,15 +259,19 @@ impl Life {
         }
     }
 
-    /// Ends the environment. Whoever asks for another event then would be killed at the deadline.
-    async fn shut_down(mut self) {
+    /// Ends the environment, and returns how everything stood then. Whoever asks for another event would be killed at the deadline.
+    async fn shut_down(mut self) -> Snapshot {
         let asked = *self.platform.asked.borrow();
         self.tell(&format!(
             r#"{{"eventType":"SHUTDOWN","deadlineMs":{},"shutdownReason":"spindown"}}"#,
             now_ms() + 10_000
         ));
         tokio::select! {
-            ended = &mut self.running => assert_eq!(ended.unwrap(), Ended::Shutdown),
+            ended = &mut self.running => {
+                let (ended, snapshot) = ended.unwrap();
+                assert_eq!(ended, Ended::Shutdown);
+                snapshot
+            }
             () = self.platform.until_asked(asked + 1) => panic!("another event is asked for"),
         }
     }
@@ -313,9 +320,10 @@ fn a_panic_at_an_invocation_costs_neither_the_environment_nor_what_waits() {
         life.invoke().await;
         life.until_delivered(&root, "sealed before").await;
         life.say("after");
-        life.shut_down().await;
+        let counts = life.shut_down().await.counts;
         assert_delivered(&root, &["sealed before", "not sealed before", "after"]);
         assert_eq!(supervision::panics(), 1);
+        assert_eq!(counts.invocations, 1, "what was counted before the panic stays counted");
     });
 }
 

@@ -6,7 +6,7 @@ use std::io;
 
 use crate::adopt::{Adopted, Orphan};
 use crate::id::SpoolId;
-use crate::loss::LossCause;
+use crate::loss::{LossCause, Losses};
 use crate::segment::sealed::SegmentKey;
 use crate::spool::SpoolEvent;
 
@@ -16,6 +16,8 @@ pub(crate) struct Elders {
     by_id: BTreeMap<SpoolId, Adopted>,
     /// What all of them take: asked for by every append.
     disk_bytes: u64,
+    /// What those lost that are not among them any more.
+    lost_before: Losses,
     /// What became of objects of spools that were rolled away from and are not adopted yet.
     early: BTreeMap<SegmentKey, Early>,
 }
@@ -56,6 +58,7 @@ impl Elders {
         let cleared: Vec<_> = self.by_id.extract_if(.., |_, adopted| adopted.is_cleared()).collect();
         for (_, adopted) in &cleared {
             self.early.extend(adopted.in_flight().map(|key| (key, Early::InFlight)));
+            self.lost_before = self.lost_before.and(&adopted.lost_since_adoption());
         }
         self.measure();
         cleared.into_iter().map(|(_, adopted)| adopted.into_orphan()).collect()
@@ -101,9 +104,17 @@ impl Elders {
 
     /// Removes a spool of which everything is delivered.
     pub(crate) fn finish(&mut self, id: SpoolId) -> io::Result<()> {
-        let finished = self.by_id.remove(&id).map_or(Ok(()), Adopted::finish);
+        let finished = self.by_id.remove(&id);
+        let lost = finished.as_ref().map(Adopted::lost_since_adoption).unwrap_or_default();
+        self.lost_before = self.lost_before.and(&lost);
+        let finished = finished.map_or(Ok(()), Adopted::finish);
         self.measure();
         finished
+    }
+
+    /// What they lost since they were adopted.
+    pub(crate) fn losses(&self) -> Losses {
+        self.by_id.values().fold(self.lost_before, |losses, adopted| losses.and(&adopted.lost_since_adoption()))
     }
 
     pub(crate) fn disk_bytes(&self) -> u64 {

@@ -76,6 +76,13 @@ impl Losses {
         self.0[usize::from(cause.code())]
     }
 
+    /// Both together.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        other.iter().for_each(|(cause, loss)| self.add(cause, loss.records, loss.bytes));
+        self
+    }
+
     /// The causes that have lost anything.
     pub fn iter(&self) -> impl Iterator<Item = (LossCause, Loss)> + '_ {
         LossCause::ALL.into_iter().map(|cause| (cause, self.of(cause))).filter(|(_, loss)| *loss != Loss::default())
@@ -94,6 +101,9 @@ mod tests {
         losses.add(LossCause::Platform, 1, 0);
         let seen: Vec<_> = losses.iter().map(|(cause, loss)| (cause.name(), loss.records, loss.bytes)).collect();
         assert_eq!(seen, [("quota", u64::MAX, 101), ("platform", 1, 0)]);
+        let both = losses.and(&losses);
+        assert_eq!(both.of(LossCause::Quota), Loss { records: u64::MAX, bytes: 202 });
+        assert_eq!(both.of(LossCause::Platform).records, 2);
     }
 
     #[test]

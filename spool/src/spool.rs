@@ -127,6 +127,8 @@ pub struct Spool {
     covered: Covered,
     manifest: Manifest,
     events: Vec<SpoolEvent>,
+    /// Bytes of the objects that were sealed.
+    sealed_bytes: u64,
     space: SpaceCheck,
     /// The name of the last fragment.
     last_fragment: FragmentId,
@@ -209,6 +211,7 @@ impl Spool {
             covered: Covered::default(),
             manifest,
             events: Vec::new(),
+            sealed_bytes: 0,
             space: SpaceCheck::default(),
             last_fragment: FragmentId(0),
             has_settled: false,
@@ -354,6 +357,7 @@ impl Spool {
             let label = (self.config.label)(&facts);
             SealedSegment::new(facts, label, extent)
         });
+        self.sealed_bytes += sealed.as_ref().map_or(0, |sealed| sealed.facts().object_bytes);
         let row = retired_row(&self.active, sealed.as_ref());
         let segment = self.active.header.segment;
         let retired = std::mem::replace(&mut self.active, next);

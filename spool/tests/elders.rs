@@ -203,6 +203,37 @@ fn adopted_spools_give_way_before_the_living_one_the_oldest_segment_first() {
 }
 
 #[test]
+fn what_adopted_spools_lose_is_counted_apart_and_stays_counted_when_they_are_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    leave_behind(dir.path(), 1, 2, 50);
+    let mut own = create(dir.path(), 2, SpoolLimits { bytes_max: Some(150_000), ..no_limits() });
+    let adopted = adopt_only(dir.path(), &own);
+    let keys: Vec<_> = adopted.segments().iter().map(|segment| segment.key()).collect();
+    own.take_in(adopted);
+    let lost = |own: &Spool| {
+        let losses = own.losses_of_adopted();
+        [LossCause::Quota, LossCause::Vanished].map(|cause| losses.of(cause).records)
+    };
+    assert_eq!(lost(&own), [0, 0], "what it held is not lost");
+    assert!(own.declare_lost(&keys[1], LossCause::Vanished, NOW));
+    assert_eq!(lost(&own), [0, 50]);
+    own.take_events();
+    let mut ranges = dropped(&append_until_something_gives_way(&mut own));
+    assert_eq!(lost(&own), [50, 50]);
+    assert_eq!(own.losses().iter().count(), 0, "its own are safe");
+    ranges.extend(ranges.first().map(|range| DroppedRange {
+        segment: keys[1].segment,
+        first: keys[1].first,
+        ..*range
+    }));
+    ranges.iter().for_each(|range| own.remove(&range.key()).unwrap());
+    let events = own.take_events();
+    let Some(SpoolEvent::Drained(id, _)) = events.last() else { panic!("{events:?}") };
+    own.finish(*id).unwrap();
+    assert_eq!(lost(&own), [50, 50]);
+}
+
+#[test]
 fn a_segment_that_is_just_being_uploaded_does_not_give_way() {
     let dir = tempfile::tempdir().unwrap();
     leave_behind(dir.path(), 1, 2, 50);

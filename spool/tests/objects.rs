@@ -82,6 +82,8 @@ fn every_process_and_every_copy_makes_the_same_object() {
                 assert_eq!(before.last().unwrap().facts().reason, SealReason::Adoption);
                 sealed.push(segment);
             }
+            let sealed_bytes: u64 = sealed.iter().map(|segment| segment.facts().object_bytes).sum();
+            assert_eq!(spool.object_bytes(), sealed_bytes + spool.active().object_bytes, "{story}");
             let after = adopted_from_a_copy(root.path());
             assert_eq!(after.len(), sealed.len(), "{story}");
             for (live, adopted) in sealed.iter().zip(&after) {

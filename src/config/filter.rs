@@ -13,6 +13,7 @@ impl Reader<'_> {
             drop: self.patterns(&settings::DROP),
             sample: self.required(&settings::SAMPLE, share),
             redact: self.patterns(&settings::REDACT),
+            own_metrics: self.required(&settings::EMF, value::switch),
         }
     }
 

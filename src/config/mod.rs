@@ -80,6 +80,8 @@ pub struct Config {
     pub buffering: Buffering,
     /// The telemetry listener.
     pub listener: ListenerSettings,
+    /// The shortest time between two lines of metrics; `None` if there are none.
+    pub emf: Option<Duration>,
     /// Least important own log line.
     pub log: Level,
     /// What Lambda says of the function.
@@ -170,6 +172,7 @@ impl Reader<'_> {
             spool_limits: self.spool_limits(),
             buffering: self.buffering(),
             listener: self.listener(),
+            emf: self.emf(),
             log: self.required(&settings::LOG, |text| value::word(&Level::ALL, text)),
             concurrency: self.concurrency(),
             is_copied: self.given(INITIALIZATION_TYPE).as_deref() == Some("snap-start"),
@@ -275,6 +278,14 @@ impl Reader<'_> {
             value::within(value::size(text)?, 1 << 20, BODIES_IN_MEMORY_BYTES as u64, value::show_size)
         });
         ListenerSettings { port, body_bytes_max: usize::try_from(body_bytes_max).unwrap_or(usize::MAX) }
+    }
+
+    fn emf(&mut self) -> Option<Duration> {
+        let interval = self.required(&settings::EMF_INTERVAL, |text| {
+            let (least, most) = (Duration::from_secs(1), Duration::from_secs(60 * 60));
+            value::within(value::duration(text)?, least, most, value::show_duration)
+        });
+        self.required(&settings::EMF, value::switch).then_some(interval)
     }
 
     /// A setting with a default: a bad value is noted and the default taken.

@@ -90,5 +90,7 @@ settings! {
     S3_EXTERNAL_ID = None, "external id that the role asks for";
     S3_CHECKSUM = Some("crc64nvme"), "checksum that the store verifies: `crc64nvme`, `crc32`, `md5` (`Content-MD5`, which every store knows) or `none`";
     S3_IF_NONE_MATCH = Some("auto"), "conditional puts: an object that is there is never written again; `auto`: until the store says that it cannot do that; `true` and `false`: always and never";
+    EMF = Some("false"), "`true`: own metrics in CloudWatch's embedded metric format, as lines in the log of the function: what was stored, lost, uploaded and held since the line before; such lines are never shipped; CloudWatch charges for each metric";
+    EMF_INTERVAL = Some("60s"), "the shortest time between two such lines, 1s-1h, but for the last one of a life; CloudWatch keeps metrics by the minute";
     LOG = Some("warn"), "least important own log line: `error`, `warn`, `info`, `debug`";
 }

@@ -95,3 +95,23 @@ fn only_managed_instances_run_many_invocations_at_a_time() {
     }
     assert_eq!(read(&[]).0.concurrency, Concurrency::One);
 }
+
+#[test]
+fn metrics_are_off_and_told_once_a_minute_when_on() {
+    let emf = |pairs: &[(&str, &str)]| {
+        let (config, errors) = read(pairs);
+        assert_eq!(config.filter.own_metrics, config.emf.is_some(), "what is written comes back");
+        (config.emf.map(|interval| interval.as_secs()), errors.to_string())
+    };
+    assert_eq!(emf(&[]), (None, String::new()));
+    assert_eq!(emf(&[("LOGSPOOL_EMF", "true")]), (Some(60), String::new()));
+    assert_eq!(emf(&[("LOGSPOOL_EMF_INTERVAL", "5m")]), (None, String::new()));
+    for (interval, secs) in [("1s", 1), ("1h", 3_600)] {
+        assert_eq!(emf(&[("LOGSPOOL_EMF", "true"), ("LOGSPOOL_EMF_INTERVAL", interval)]), (Some(secs), String::new()));
+    }
+    for interval in ["999ms", "61m"] {
+        let (secs, errors) = emf(&[("LOGSPOOL_EMF", "true"), ("LOGSPOOL_EMF_INTERVAL", interval)]);
+        let rule = "it must be between 1s and 60m; using 60s";
+        assert_eq!((secs, errors), (Some(60), format!("LOGSPOOL_EMF_INTERVAL={interval:?}: {rule}")));
+    }
+}

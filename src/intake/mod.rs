@@ -14,6 +14,7 @@ mod line;
 mod remedy;
 mod repetition;
 mod spell;
+mod stand;
 mod storing;
 mod summary;
 
@@ -34,6 +35,8 @@ use remedy::roll;
 use repetition::Repetitions;
 use spell::Spell;
 use spool::{ActiveFacts, AppendError, BodyId, Orphan, SealReason, Spool, SpoolEvent, SpoolId};
+use stand::Parted;
+pub use stand::Stand;
 use summary::Summaries;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -140,6 +143,7 @@ struct State {
     /// Spools that were left while the locks were held; handed on when they are free.
     orphans: Vec<Orphan>,
     totals: Totals,
+    parted: Parted,
     /// Bodies are refused.
     refusing: Spell,
     /// Segments cannot be sealed.
@@ -163,6 +167,7 @@ impl Intake {
             lines: Vec::new(),
             orphans: Vec::new(),
             totals: Totals::default(),
+            parted: Parted::default(),
             refusing: Spell::default(),
             unsealed: Spell::default(),
         };
@@ -209,7 +214,9 @@ impl Intake {
         self.with_spool(|state, spool| {
             state.orphans.extend(spool.take_cleared());
             if spool.is_volatile() {
+                let parted = state.parted.with(spool);
                 let Ok(orphan) = spool.roll(identity::fresh(now_ms), now_ms) else { return };
+                state.parted = parted;
                 crate::warn!("spool={} Logs are durable again.", spool.id());
                 state.orphans.push(orphan);
             } else if !spool.is_in_place() {

@@ -50,10 +50,12 @@ pub(super) fn roll(state: &mut State, spool: &mut Spool, error: &AppendError, no
 
 /// Begins a new life: in a new directory, which may lie on sound blocks, else in memory.
 pub(super) fn begin_anew(state: &mut State, spool: &mut Spool, now_ms: i64) -> Result<(), CreateError> {
+    let parted = state.parted.with(spool);
     let orphan = match spool.roll(identity::fresh(now_ms), now_ms) {
         Ok(orphan) => orphan,
         Err(_) => spool.roll_into_memory(identity::fresh(now_ms), now_ms)?,
     };
     state.orphans.push(orphan);
+    state.parted = parted;
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use machine::{Action, Counts, Event, Machine, Moment, Policies, Wait};
+use machine::{Action, Event, Machine, Moment, Policies, Wait};
 use spool::SealReason;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
@@ -18,9 +18,11 @@ use tokio::time::Instant;
 use crate::deadline::{Deadline, now_ms};
 use crate::identity;
 use crate::intake::Intake;
+use crate::metrics::{Metrics, Snapshot};
 use crate::runtime_api::client::Client;
 use crate::runtime_api::event::{ExtensionId, NextEvent, RequestId};
 use crate::runtime_api::next_policy::{AfterFailedNext, NextFailures};
+use crate::supervision;
 use crate::upload::uploader::Uploader;
 
 /// A machine that panics is begun anew so often; then the environment is only kept going.
@@ -51,6 +53,8 @@ pub struct Links {
     pub events: (UnboundedSender<Event>, UnboundedReceiver<Event>),
     /// Set when the first `next` is on its way, or was answered where the process may be copied meanwhile.
     pub asked: watch::Sender<bool>,
+    /// Tells how the process fares; `None` if nobody wants to know.
+    pub metrics: Option<Metrics>,
 }
 
 /// The loop over everything that happens.
@@ -128,14 +132,22 @@ impl Lifecycle {
         self
     }
 
-    /// What was decided so far.
-    pub fn counts(&self) -> Counts {
-        self.machine.counts()
+    /// How everything stands.
+    pub fn snapshot(&self) -> Snapshot {
+        let oldest_age_ms = self.machine.oldest_age_ms().and_then(|age_ms| u64::try_from(age_ms).ok());
+        Snapshot {
+            stand: self.links.intake.stand(),
+            uploaded: self.links.uploader.totals(),
+            counts: self.machine.counts(),
+            waiting: self.links.uploader.waiting().len() as u64,
+            oldest_age_ms: oldest_age_ms.unwrap_or(0),
+            panics: supervision::panics(),
+        }
     }
 
-    /// The age of the oldest record that is not delivered, in milliseconds.
-    pub fn oldest_age_ms(&self) -> Option<i64> {
-        self.machine.oldest_age_ms()
+    /// The metrics, for their last line.
+    pub fn take_metrics(&mut self) -> Option<Metrics> {
+        self.links.metrics.take()
     }
 
     /// Runs until the environment ends.
@@ -156,7 +168,19 @@ impl Lifecycle {
             if self.is_over {
                 return self.end;
             }
+            self.tell_metrics();
         }
+    }
+
+    /// Behind what has happened, so that nothing waits for it. Metrics that panic are told no more.
+    fn tell_metrics(&mut self) {
+        let now_ms = now_ms();
+        let Some(mut metrics) = self.links.metrics.take_if(|metrics| metrics.are_due(now_ms)) else { return };
+        let told = catch_unwind(AssertUnwindSafe(|| {
+            metrics.tell(&self.snapshot(), now_ms);
+            metrics
+        }));
+        self.links.metrics = told.ok();
     }
 
     /// Waits for what happens next.
@@ -262,7 +286,8 @@ impl Lifecycle {
             crate::error!("panics={} The lifecycle is broken; logs are stored and left to the next life.", self.panics);
             return self.keep_going();
         }
-        self.machine = Machine::new(self.policies.clone(), rng(), &moment(&self.links.intake, self.began));
+        let machine = Machine::new(self.policies.clone(), rng(), &moment(&self.links.intake, self.began));
+        self.machine = machine.counting_from(self.machine.counts());
         if self.may_be_copied {
             self.machine.hold_back();
         }

@@ -95,6 +95,8 @@ pub struct Adopted {
     pub(super) covered: Covered,
     /// Tombstones that were made since adoption and that nobody has been told of.
     pub(super) untold: BTreeMap<SegmentId, Tombstone>,
+    /// What was lost since adoption, and not before.
+    pub(super) lost_since: Losses,
     /// The end of the stream; `None` if it gave no number.
     pub(super) end: Option<StreamEnd>,
     /// Its own process has written the end, or the one that ships a fragment is delivered.
@@ -128,6 +130,7 @@ impl Adopted {
             evidence_from: findings.evidence_from,
             covered: Covered::default(),
             untold: BTreeMap::new(),
+            lost_since: Losses::default(),
             needs_manifest: findings.needs_manifest,
             has_removed_manifest: false,
             end: findings.end,
@@ -160,6 +163,11 @@ impl Adopted {
     /// What adoption found.
     pub fn report(&self) -> &AdoptionReport {
         &self.report
+    }
+
+    /// What was lost since it was adopted: what its adopter has given up, or could not read any more.
+    pub fn lost_since_adoption(&self) -> Losses {
+        self.lost_since
     }
 
     /// Bytes that it takes on disk.

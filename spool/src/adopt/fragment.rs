@@ -116,6 +116,7 @@ impl Adopted {
             *fragment = None;
             losses.add(range.cause, 1, range.raw_bytes);
         }
+        self.lost_since.add(range.cause, 1, range.raw_bytes);
         self.end_is_told = false;
         self.dropped.push(range);
         if let Some(file) = self.files.get_mut(&range.segment) {

@@ -133,6 +133,7 @@ impl Adopted {
     /// Counts what was given up: in the end of the stream, and on disk for whoever adopts next.
     fn count(&mut self, records: Records) {
         let (lost, damaged) = (records.loss(), records.damaged);
+        self.lost_since.add(LossCause::Quota, lost.records, lost.bytes);
         if let Some(end) = &mut self.end {
             end.losses.add(LossCause::Quota, lost.records, lost.bytes);
             // The end itself may be among them.

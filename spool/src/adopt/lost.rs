@@ -30,6 +30,7 @@ impl Adopted {
             maybe_delivered: true,
         };
         self.leave_evidence(&tombstone);
+        self.lost_since.add(cause, facts.records, facts.raw_bytes);
         if let Some(end) = &mut self.end {
             end.losses.add(cause, facts.records, facts.raw_bytes);
         }

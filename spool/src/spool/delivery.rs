@@ -8,7 +8,7 @@ use crate::adopt::{Adopted, Orphan};
 use crate::format::state_slot::StateSlot;
 use crate::format::tombstone::Tombstone;
 use crate::id::{SegmentId, SpoolId};
-use crate::loss::LossCause;
+use crate::loss::{LossCause, Losses};
 use crate::segment::sealed::SegmentKey;
 
 impl Spool {
@@ -23,6 +23,16 @@ impl Spool {
     /// [rescued](Orphan::rescue), adopted and taken in again before this process may die.
     pub fn take_cleared(&mut self) -> Vec<Orphan> {
         self.elders.take_cleared()
+    }
+
+    /// What adopted spools lost since they were adopted: they give way first. What was lost before is told by their ends.
+    pub fn losses_of_adopted(&self) -> Losses {
+        self.elders.losses()
+    }
+
+    /// Bytes of the objects of this spool, that of the active segment as far as it goes.
+    pub fn object_bytes(&self) -> u64 {
+        self.sealed_bytes + self.active.object_bytes()
     }
 
     /// Removes an adopted spool of which everything is delivered.

@@ -5,6 +5,7 @@
 
 pub(super) mod json_text;
 mod level;
+mod own_metrics;
 mod patterns;
 mod redaction;
 mod sampling;
@@ -34,6 +35,8 @@ pub struct Filter {
     pub sample: Option<Sample>,
     /// What these find is masked.
     pub redact: Patterns,
+    /// Lines of our own metrics are kept out, which come back as records of an extension: each would be a reason for more.
+    pub own_metrics: bool,
 }
 
 /// Why a record is kept out.
@@ -42,6 +45,7 @@ pub(super) enum Exclusion {
     Level,
     Drop,
     Sample,
+    OwnMetrics,
 }
 
 /// Memory that is used again for every record.
@@ -50,7 +54,8 @@ pub(super) type Scratch = String;
 impl Filter {
     /// Whether there is no rule.
     pub(super) fn is_empty(&self) -> bool {
-        self.level.is_none() && self.drop.is_empty() && self.sample.is_none() && self.redact.is_empty()
+        let is_open = self.level.is_none() && self.drop.is_empty() && self.sample.is_none();
+        is_open && self.redact.is_empty() && !self.own_metrics
     }
 
     /// Whether a record is kept out, by the first rule that says so. What the platform tells is never, and neither is what
@@ -65,6 +70,12 @@ impl Filter {
     ) -> Option<Exclusion> {
         if !matches!(kind, EventKind::Function | EventKind::Extension) {
             return None;
+        }
+        let may_be_own = self.own_metrics && kind == EventKind::Extension;
+        if let Some(record) = record.filter(|_| may_be_own)
+            && own_metrics::are_in(Record::of(record.get(), scratch).searched())
+        {
+            return Some(Exclusion::OwnMetrics);
         }
         if let Some(record) = record.filter(|_| self.level.is_some() || !self.drop.is_empty()) {
             let record = Record::of(record.get(), scratch);
@@ -147,6 +158,8 @@ pub struct FilterCounts {
     pub sample: u64,
     /// Shipped with masks.
     pub redacted: u64,
+    /// Lines of our own metrics.
+    pub own_metrics: u64,
 }
 
 impl FilterCounts {
@@ -155,6 +168,7 @@ impl FilterCounts {
             Exclusion::Level => self.level += 1,
             Exclusion::Drop => self.drop += 1,
             Exclusion::Sample => self.sample += 1,
+            Exclusion::OwnMetrics => self.own_metrics += 1,
         }
     }
 }
@@ -165,14 +179,15 @@ impl AddAssign for FilterCounts {
         self.drop += other.drop;
         self.sample += other.sample;
         self.redacted += other.redacted;
+        self.own_metrics += other.own_metrics;
     }
 }
 
 /// As fields of a log line.
 impl fmt::Display for FilterCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { level, drop, sample, redacted } = self;
-        write!(f, "filtered=level:{level},drop:{drop},sample:{sample} redacted={redacted}")
+        let Self { level, drop, sample, redacted, own_metrics } = self;
+        write!(f, "filtered=level:{level},drop:{drop},sample:{sample} redacted={redacted} own_metrics={own_metrics}")
     }
 }
 

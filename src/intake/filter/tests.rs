@@ -105,6 +105,7 @@ fn only_what_function_and_extensions_write_is_kept_out() {
         drop: patterns(&["x"]),
         sample: Some(Sample::new(0.0)),
         redact: patterns(&["x"]),
+        own_metrics: false,
     };
     let record = r#"{"level":"INFO","x":"x"}"#;
     for (kind, is_excluded, is_redacted) in [
@@ -132,6 +133,7 @@ fn the_first_rule_that_says_so_is_the_one_that_counts() {
         drop: patterns(&["INFO"]),
         sample: Some(Sample::new(0.0)),
         redact: patterns(&["INFO"]),
+        own_metrics: false,
     };
     let of = |filter: &Filter| excluded_of(filter, EventKind::Function, r#""[INFO] x""#, &invocation("a"));
     assert_eq!(of(&filter), Some(Exclusion::Level));
@@ -157,8 +159,9 @@ fn counts_are_told_as_fields() {
     counts.excluded(Exclusion::Level);
     counts.excluded(Exclusion::Drop);
     counts.excluded(Exclusion::Sample);
-    counts += FilterCounts { level: 11, drop: 2, sample: 4, redacted: 1 };
-    assert_eq!(counts.to_string(), "filtered=level:12,drop:3,sample:5 redacted=8");
+    counts.excluded(Exclusion::OwnMetrics);
+    counts += FilterCounts { level: 11, drop: 2, sample: 4, redacted: 1, own_metrics: 6 };
+    assert_eq!(counts.to_string(), "filtered=level:12,drop:3,sample:5 redacted=8 own_metrics=7");
 }
 
 /// Pieces that patterns are made of: together they span quotes and escapes, match nothing at all, and look around.
@@ -267,7 +270,7 @@ fn what_is_kept_out_takes_no_number_and_is_observed_all_the_same() {
     assert_eq!(lines[0]["type"], "platform.start");
     assert_eq!(encoded.first_line_ms, Some(1_665_532_801_000), "of the first line that there is");
     assert_eq!(lines[1]["requestId"], "a");
-    assert_eq!(encoded.filtered, FilterCounts { level: 2, drop: 1, sample: 0, redacted: 0 });
+    assert_eq!(encoded.filtered, FilterCounts { level: 2, drop: 1, ..FilterCounts::default() });
     assert!(encoded.observed.contains(&Observed::ErrorLogged(RequestId("a".into()))));
 }
 
@@ -300,4 +303,23 @@ fn a_body_that_is_encoded_again_has_the_same_fate() {
     assert_eq!(first.1, second.1);
     assert_eq!(first.0.filtered, second.0.filtered);
     assert_eq!(first.0.filtered.sample, 3);
+}
+
+#[test]
+fn own_metrics_are_kept_out_only_where_they_come_back() {
+    let line = crate::metrics::tests::a_line();
+    let (ours, other) = (serde_json::to_string(&line).expect("JSON"), r#""some other line""#);
+    let (on, off) = (Filter { own_metrics: true, ..Filter::default() }, Filter::default());
+    assert!(!on.is_empty());
+    for (filter, kind, record, expected) in [
+        (&on, EventKind::Extension, ours.as_str(), Some(Exclusion::OwnMetrics)),
+        (&on, EventKind::Extension, line.as_str(), Some(Exclusion::OwnMetrics)),
+        (&on, EventKind::Extension, other, None),
+        // A function may say what it likes.
+        (&on, EventKind::Function, ours.as_str(), None),
+        (&on, EventKind::Unknown, ours.as_str(), None),
+        (&off, EventKind::Extension, ours.as_str(), None),
+    ] {
+        assert_eq!(excluded_of(filter, kind, record, &Attribution::Init), expected, "{kind:?} {record}");
+    }
 }

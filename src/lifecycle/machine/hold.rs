@@ -6,6 +6,7 @@ use super::drain_policy::{InvokeFacts, InvokePlan};
 use super::event::Action;
 use super::{Machine, Phase};
 use crate::deadline::{Deadline, millis};
+use crate::intake::Observed;
 use crate::runtime_api::event::RequestId;
 use crate::upload::outgoing::OutgoingId;
 use crate::upload::route::Place;
@@ -23,6 +24,15 @@ pub(super) struct Hold {
     delivered: u64,
     /// Handlers are too short for any upload: whatever else waits is uploaded too.
     takes_others: bool,
+}
+
+/// Whose environment is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Held {
+    request_id: RequestId,
+    began_ms: i64,
+    /// When the function has finished, but not before the hold began; as far as it was told.
+    finished_ms: Option<i64>,
 }
 
 impl Machine {
@@ -58,6 +68,8 @@ impl Machine {
 
     fn hold_for(&mut self, plan: InvokePlan, request_id: RequestId, deadline: Deadline) {
         let now_ms = self.time_ms();
+        let finished_ms = self.invocations.is_done(&request_id).then_some(now_ms);
+        let held = Held { request_id: request_id.clone(), began_ms: now_ms, finished_ms };
         let drain = &self.policies.drain;
         let at_most_until_ms = drain.wait_until_ms(self.clock.deadline_ms(deadline), now_ms);
         let mut hold = Hold {
@@ -86,6 +98,22 @@ impl Machine {
             }
         }
         self.counts.held += 1;
+        self.held = Some(held);
+    }
+
+    /// Until the function has finished it is not held up by anybody.
+    pub(super) fn note_finish(&mut self, observed: &Observed) {
+        let (now_ms, clock) = (self.time_ms(), self.clock);
+        let Some(held) = &mut self.held else { return };
+        match observed {
+            Observed::RuntimeDone { request_id, at_ms, .. } if *request_id == held.request_id => {
+                let at_ms = at_ms.map_or(now_ms, |at_ms| clock.past_ms(at_ms));
+                held.finished_ms = Some(at_ms.max(held.began_ms));
+            }
+            // One that is tried again has the id of the first try.
+            Observed::Start { request_id, .. } if *request_id == held.request_id => held.finished_ms = None,
+            _ => {}
+        }
     }
 
     /// Telemetry was lost, perhaps the event that is waited for: from now on the budget counts, one half for the end and the
@@ -158,6 +186,10 @@ impl Machine {
     }
 
     fn let_go(&mut self) {
+        if let Some(finished_ms) = self.held.take().and_then(|held| held.finished_ms) {
+            let held_ms = self.time_ms().saturating_sub(finished_ms);
+            self.counts.held_ms += u64::try_from(held_ms).unwrap_or(0);
+        }
         self.phase = Phase::Free;
         self.awaited = None;
         self.ask(Action::CloseConnections);
@@ -169,5 +201,104 @@ impl Machine {
             Phase::AwaitingEnd(hold) | Phase::Draining(hold) | Phase::FinishingOne(_, hold) => Some(hold.until_ms),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use spool::{ActiveFacts, Seqno, SpoolId};
+
+    use super::super::drain_policy::{DrainPolicy, DrainStrategy};
+    use super::super::seal_policy::SealPolicy;
+    use super::super::{Arrival, Event, Moment, Policies, Waiting};
+    use super::*;
+    use crate::upload::retry::RetryPolicy;
+    use crate::upload::route::Route;
+
+    const WALL: i64 = 1_790_000_000_000;
+
+    fn machine() -> Machine {
+        let invocations = std::num::NonZeroU32::new(1);
+        let seal = SealPolicy { invocations, age: Duration::from_secs(60), size_bytes: 1 << 22 };
+        let drain = DrainPolicy { strategy: DrainStrategy::End, budget: Duration::from_secs(2), memory_mb: None };
+        let retry = RetryPolicy::try_new(Duration::from_millis(100), Duration::from_secs(1), None);
+        let policies =
+            Policies { seal, drain, retry: retry.expect("a schedule"), route: Route::default(), freezes: true };
+        Machine::new(policies, fastrand::Rng::with_seed(1), &Moment { wall_ms: WALL, ..Moment::default() })
+    }
+
+    fn at(ms: i64) -> Moment {
+        let active =
+            ActiveFacts { records: 1, object_bytes: 10, first_append_ms: Some(WALL), partition_ms: Some(WALL) };
+        Moment { wall_ms: WALL + ms, monotonic_ms: ms, active }
+    }
+
+    fn id() -> RequestId {
+        RequestId("r1".into())
+    }
+
+    fn invoke() -> Event {
+        Event::Invoke { request_id: id(), deadline: Deadline::at(WALL + 30_000) }
+    }
+
+    fn done(at_ms: Option<i64>) -> Event {
+        let at_ms = at_ms.map(|ms| WALL + ms);
+        Event::Observed(Observed::RuntimeDone { request_id: id(), failed: false, at_ms })
+    }
+
+    /// What an invocation adds that is told of in this order; its upload takes until 180.
+    fn held_ms(told: &[(i64, Event)]) -> u64 {
+        let mut machine = machine();
+        let mut actions: Vec<_> = told.iter().flat_map(|(ms, event)| machine.on(event.clone(), &at(*ms))).collect();
+        let segment = OutgoingId { spool: SpoolId::new(WALL, 1), first: Seqno(0) };
+        if actions.contains(&Action::Seal(SealReason::InvocationEnd)) {
+            let waiting = Waiting { id: segment, oldest_ms: WALL, is_urgent: false };
+            let sealed = Moment { active: ActiveFacts::default(), ..at(120) };
+            actions.extend(machine.on(Event::Added(waiting), &sealed));
+            actions.extend(machine.on(Event::Sealed { held_records: true }, &sealed));
+        }
+        for action in actions.clone() {
+            if let Action::StartUpload { id, place, attempt } = action {
+                let ended = Event::AttemptEnded { id, place, attempt, result: Ok(Arrival::Delivered) };
+                actions.extend(machine.on(ended, &Moment { active: ActiveFacts::default(), ..at(180) }));
+            }
+        }
+        assert_eq!(actions.last(), Some(&Action::CallNext), "{actions:?}");
+        assert_eq!(machine.counts().held, 1);
+        machine.counts().held_ms
+    }
+
+    #[test]
+    fn held_is_the_time_from_the_end_of_the_function_to_next() {
+        let start = |ms| (ms, Event::Observed(Observed::Start { request_id: id(), at_ms: None }));
+        for (told, expected) in [
+            (vec![(0, invoke()), (120, done(Some(100)))], 80),
+            (vec![(0, invoke()), (120, done(None))], 60),
+            // Telemetry was faster than the event of the invocation, which is when the hold began.
+            (vec![(90, done(Some(80))), (100, invoke())], 80),
+            // The platform's clock is behind.
+            (vec![(50, invoke()), (120, done(Some(-100)))], 130),
+            // The same request once more.
+            (vec![(0, done(Some(0))), start(1), (10, invoke()), (120, done(Some(110)))], 70),
+        ] {
+            assert_eq!(held_ms(&told), expected, "{told:?}");
+        }
+    }
+
+    #[test]
+    fn a_function_whose_end_is_never_told_is_not_counted_as_held_up() {
+        let mut machine = machine();
+        machine.on(invoke(), &at(0));
+        let mut now_ms = 0;
+        while machine.counts().budgets_used_up == 0 && now_ms < 60_000 {
+            now_ms += machine.alarm_in().max(1);
+            machine.on(Event::Time, &at(now_ms));
+        }
+        assert_eq!((machine.counts().held, machine.counts().held_ms), (1, 0));
+        let machine =
+            Machine::new(machine.policies.clone(), fastrand::Rng::with_seed(1), &at(0)).counting_from(machine.counts());
+        assert_eq!(machine.counts().held, 1, "another machine goes on counting");
     }
 }

@@ -31,7 +31,7 @@ use clock::Clock;
 pub use clock::TICK_MS;
 use drain_policy::DrainPolicy;
 pub use event::{Action, Arrival, Event, Moment, Waiting};
-use hold::Hold;
+use hold::{Held, Hold};
 pub use invocations::REMEMBERED_MAX;
 use invocations::{Invocations, Meaning};
 use pace::Pace;
@@ -73,6 +73,8 @@ pub struct Counts {
     pub invocations: u64,
     /// How often `next` was held.
     pub held: u64,
+    /// How long it was held after the function had finished, in milliseconds, as far as its end was told.
+    pub held_ms: u64,
     /// How often of these for one upload that no handler is long enough for.
     pub held_for_starved_upload: u64,
     /// Holds that ended because their time was over.
@@ -122,6 +124,8 @@ pub struct Machine {
     phase: Phase,
     /// The invocation whose end is waited for.
     awaited: Option<RequestId>,
+    /// The invocation that `next` is held in.
+    held: Option<Held>,
     /// Where everything is tried now that the environment ends.
     stage: Stage,
     /// Nothing is uploaded before the first event: see [`Machine::hold_back`].
@@ -177,12 +181,19 @@ impl Machine {
             clock,
             phase: Phase::Free,
             awaited: None,
+            held: None,
             stage: Stage::default(),
             holds_back: false,
             end_cannot_be_sealed: false,
             counts: Counts::default(),
             actions: Vec::new(),
         }
+    }
+
+    /// Goes on with the counts of a machine that was before this one.
+    #[must_use]
+    pub fn counting_from(self, counts: Counts) -> Self {
+        Self { counts, ..self }
     }
 
     /// Uploads nothing before the first INVOKE or SHUTDOWN: the process may be copied meanwhile, and neither connections nor
@@ -312,6 +323,7 @@ impl Machine {
         self.last_body_ms = self.time_ms();
         let Meaning { handler_ms, is_failure } = self.invocations.observe(observed);
         handler_ms.into_iter().for_each(|ms| self.pace.handler_took(ms));
+        self.note_finish(observed);
         if is_failure {
             self.has_unsealed_failure = true;
             self.has_new_failure = true;
