@@ -19,8 +19,11 @@ use crate::intake::{Concurrency, FieldFacts, Intake, LineStyle, Outputs, Rules, 
 use crate::lifecycle::machine::drain_policy::DrainStrategy;
 use crate::lifecycle::machine::{Event, Policies};
 use crate::lifecycle::{Ended, Lifecycle, Links, next_event};
+use crate::runtime_api::address::Address;
 use crate::runtime_api::client::{ApiError, Client, Subscription};
-use crate::runtime_api::event::{EventType, ExtensionId, NextEvent, Registered};
+use crate::runtime_api::event::{
+    EventType, ExtensionId, NextEvent, Registered, SCHEMA_VERSIONS, SCHEMA_VERSIONS_OF_MANY,
+};
 use crate::supervision;
 use crate::telemetry::listener::Listener;
 use crate::upload::object_key::template::Field;
@@ -36,6 +39,9 @@ use crate::upload::uploader::Uploader;
 const REGISTER_PAUSES_MS: [u64; 5] = [50, 100, 200, 400, 1_000];
 const SUBSCRIBE_PAUSES_MS: [u64; 3] = [200, 400, 900];
 
+/// Where the platform listens if the environment does not say it: Lambda's own address.
+const RUNTIME_API: &str = "127.0.0.1:9001";
+
 /// How the process ends. Any other way is `Extension.Crash` for the function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -47,7 +53,16 @@ pub enum Exit {
 
 /// Runs the extension until its environment ends. `name` is the name of the executable file.
 pub async fn run(config: Config, errors: ConfigErrors, name: &str) -> Exit {
-    let client = Client::new(config.runtime_api.as_deref().unwrap_or("127.0.0.1:9001"));
+    let runtime_api = config.runtime_api.as_deref().unwrap_or(RUNTIME_API);
+    let client = match Address::parse(runtime_api) {
+        Ok(address) => Client::new(address),
+        Err(why) => {
+            crate::warn!(
+                "AWS_LAMBDA_RUNTIME_API={runtime_api:?}: {why}; nobody can be asked for events and no logs are collected."
+            );
+            return sleep_until_killed().await;
+        }
+    };
     if !errors.is_empty() {
         crate::warn!("Bad settings: {errors}");
     }
@@ -156,7 +171,7 @@ async fn prepare(
     let (listener, handler) = (Arc::new(listener), Arc::clone(&intake));
     tokio::spawn(supervision::supervised(move || Arc::clone(&listener).serve(Arc::clone(&handler) as _)));
     let mut drain = config.drain;
-    if !subscribe(client, &id, config, port).await {
+    if !subscribe(client, &id, config, concurrency, port).await {
         // Nobody will tell when an invocation has ended: to wait for it would be to wait for its timeout.
         drain.strategy = DrainStrategy::Background;
     }
@@ -259,10 +274,14 @@ async fn register(client: &Client, name: &str, events: &[EventType]) -> Option<R
 
 /// Subscribes, and tells whether telemetry will come. Without it the extension runs on: it still delivers what earlier lives
 /// left.
-async fn subscribe(client: &Client, id: &ExtensionId, config: &Config, port: u16) -> bool {
+async fn subscribe(client: &Client, id: &ExtensionId, config: &Config, concurrency: Concurrency, port: u16) -> bool {
+    let versions = match concurrency {
+        Concurrency::One => SCHEMA_VERSIONS,
+        Concurrency::Many => SCHEMA_VERSIONS_OF_MANY,
+    };
     let mut pauses = SUBSCRIBE_PAUSES_MS.into_iter();
     loop {
-        let result: Result<_, ApiError> = client.subscribe(id, config.types, config.buffering, port).await;
+        let result: Result<_, ApiError> = client.subscribe(id, config.types, config.buffering, port, versions).await;
         let error = match result {
             Ok(Subscription::Active(version)) => {
                 crate::info!("schema={version} port={port} Subscribed to telemetry.");

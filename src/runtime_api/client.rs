@@ -14,9 +14,10 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use tokio::net::TcpStream;
 
+use super::address::Address;
 use super::event::{
-    Buffering, ErrorBody, EventType, ExtensionId, NextEvent, RegisterAnswer, RegisterRequest, Registered,
-    SCHEMA_VERSIONS, StreamTypes, SubscribeRequest,
+    Buffering, ErrorBody, EventType, ExtensionId, NextEvent, RegisterAnswer, RegisterRequest, Registered, StreamTypes,
+    SubscribeRequest,
 };
 
 const EXTENSION_ID: &str = "lambda-extension-identifier";
@@ -85,7 +86,7 @@ pub enum Subscription {
     NotSupported,
 }
 
-/// The address of the platform.
+/// The platform, by its address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
     authority: String,
@@ -93,12 +94,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// Reads `AWS_LAMBDA_RUNTIME_API`: `host:port`; local emulators put a scheme before and a path behind it.
-    pub fn new(runtime_api: &str) -> Self {
-        let address = runtime_api.trim().trim_start_matches("http://").trim_end_matches('/');
-        let (authority, path) = address.split_once('/').unwrap_or((address, ""));
-        let path_prefix = if path.is_empty() { String::new() } else { format!("/{path}") };
-        Self { authority: authority.to_owned(), path_prefix }
+    /// The platform at an address.
+    pub fn new(address: Address) -> Self {
+        let Address { authority, path } = address;
+        Self { authority, path_prefix: path }
     }
 
     /// Registers under the name of the executable file.
@@ -127,16 +126,17 @@ impl Client {
         serde_json::from_slice(&answer.body).map_err(|_| ApiError::Malformed("event"))
     }
 
-    /// Subscribes to telemetry in the newest schema version that the platform knows.
+    /// Subscribes to telemetry in the first of these schema versions that the platform knows.
     pub async fn subscribe(
         &self,
         id: &ExtensionId,
         types: StreamTypes,
         buffering: Buffering,
         port: u16,
+        versions: &[&'static str],
     ) -> Result<Subscription, ApiError> {
         let mut refused = None;
-        for version in SCHEMA_VERSIONS {
+        for &version in versions {
             let request = SubscribeRequest::new(version, types, buffering, port);
             match self.subscribe_once(id, &request).await {
                 Ok(true) => return Ok(Subscription::Active(version)),
@@ -236,21 +236,4 @@ fn json(value: &impl Serialize) -> Full<Bytes> {
 
 fn broken(error: hyper::Error) -> ApiError {
     ApiError::Transport(io::Error::other(error))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_address_may_have_a_scheme_and_a_path() {
-        for (address, authority, path_prefix) in [
-            ("127.0.0.1:9001", "127.0.0.1:9001", ""),
-            ("http://127.0.0.1:9001/", "127.0.0.1:9001", ""),
-            ("http://127.0.0.1:9000/.rt", "127.0.0.1:9000", "/.rt"),
-        ] {
-            let expected = Client { authority: authority.into(), path_prefix: path_prefix.into() };
-            assert_eq!(Client::new(address), expected, "{address}");
-        }
-    }
 }

@@ -10,7 +10,7 @@
 //!   and no process outlives its sandbox.
 //!
 //! Where AWS's documentation is silent it does what AWS's Runtime Interface Emulator does; where the emulator differs
-//! from Lambda (it holds the response until extensions are done), Lambda is followed.
+//! from Lambda (it holds the response until extensions are done), Lambda is followed, unless an emulator is asked for.
 //!
 //! ```no_run
 //! use sandbox::{Sandbox, ShutdownReason, Work};
@@ -55,5 +55,5 @@ pub use function::{Fail, Function, Work};
 pub use ledger::{Category, Entry, Event, Fate, Ledger};
 pub use reference::ReferenceExtension;
 pub use sandbox::{InvocationHandle, Payload, Sandbox};
-pub use settings::SandboxBuilder;
+pub use settings::{SandboxBuilder, WithoutTelemetry};
 pub use telemetry::{Buffering, LogFormat, SchemaVersion, Status, Subscription};
