@@ -63,8 +63,12 @@ pub async fn run(config: Config, errors: ConfigErrors, name: &str) -> Exit {
             return sleep_until_killed().await;
         }
     };
+    let is_complete = !config.enabled || config.delivery.is_some();
     if !errors.is_empty() {
-        crate::warn!("Bad settings: {errors}");
+        crate::warn!(
+            "Bad settings: {errors}{}",
+            if is_complete { "" } else { " | No logs are collected without a destination." }
+        );
     }
     if config.strict && !errors.is_empty() {
         return fail_init(&client, name, &errors).await;
@@ -74,7 +78,10 @@ pub async fn run(config: Config, errors: ConfigErrors, name: &str) -> Exit {
         return idle(&client, name).await;
     }
     let Some(delivery) = config.delivery.clone() else {
-        crate::warn!("No usable LOGSPOOL_DESTINATION is set; no logs are collected.");
+        // What made it unusable was said with the bad settings.
+        if errors.is_empty() {
+            crate::warn!("No usable LOGSPOOL_DESTINATION is set; no logs are collected.");
+        }
         return idle(&client, name).await;
     };
     let Some(stores) = make_stores(&delivery) else {

@@ -27,6 +27,8 @@ pub(crate) const RUNTIME_SHUTDOWN_BUDGET: Duration = Duration::from_millis(600);
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) extension: Option<PathBuf>,
+    /// The root file system of the extension.
+    pub(crate) image: Option<PathBuf>,
     /// The extension is the running executable in this role.
     pub(crate) reference_extension: Option<ReferenceExtension>,
     pub(crate) extension_variables: BTreeMap<String, String>,
@@ -109,6 +111,7 @@ impl Default for SandboxBuilder {
         Self {
             settings: Settings {
                 extension: None,
+                image: None,
                 reference_extension: None,
                 extension_variables: BTreeMap::new(),
                 function: Function::built_in(),
@@ -141,6 +144,14 @@ impl SandboxBuilder {
     pub fn extension(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.extension = Some(path.into());
         self.settings.reference_extension = None;
+        self
+    }
+
+    /// A directory that is the root file system of the extension, whose path is one in there; that of the machine by default. It
+    /// is read-only, but for `/tmp`, which must be there. Where [`images_can_be_entered`](crate::images_can_be_entered) says
+    /// that there are none, Init fails.
+    pub fn image(mut self, root: impl Into<PathBuf>) -> Self {
+        self.settings.image = Some(root.into());
         self
     }
 
