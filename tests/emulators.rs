@@ -54,17 +54,12 @@ async fn in_an_emulator_the_function_works_however_it_writes_its_address_and_one
 #[tokio::test]
 async fn variables_that_an_emulator_does_not_set_are_missed_by_nobody() {
     let objects = tempfile::tempdir().unwrap();
-    let bare = Sandbox::builder().extension(world::extension()).emulator(WithoutTelemetry::Accepted);
-    let to_files = format!("file://{}", objects.path().display());
-    let sandbox = bare.clone().extension_env("LOGSPOOL_DESTINATION", to_files).start().await.unwrap();
-    undisturbed(&sandbox).await;
-    only_line(&sandbox, "There is no Telemetry API here");
-
-    let sandbox = bare.extension_env("LOGSPOOL_DESTINATION", "s3://my-logs/x").start().await.unwrap();
-    undisturbed(&sandbox).await;
-    let line = only_line(&sandbox, "Bad settings");
-    assert!(line.contains("region") && line.contains("No logs are collected"), "{line}");
-    assert_eq!(subscriptions_tried(&sandbox), 0, "what could not be delivered is not collected");
+    for destination in [format!("file://{}", objects.path().display()), "s3://my-logs/x".to_owned()] {
+        let bare = Sandbox::builder().extension(world::extension()).emulator(WithoutTelemetry::Accepted);
+        let sandbox = bare.extension_env("LOGSPOOL_DESTINATION", destination).start().await.unwrap();
+        undisturbed(&sandbox).await;
+        only_line(&sandbox, "There is no Telemetry API here");
+    }
 }
 
 #[tokio::test]
