@@ -20,8 +20,11 @@ use crate::lifecycle::machine::drain_policy::DrainStrategy;
 use crate::lifecycle::machine::{Event, Policies};
 use crate::lifecycle::{Ended, Lifecycle, Links, next_event};
 use crate::metrics::{Facts, Metrics, Snapshot, Writer};
+use crate::runtime_api::address::Address;
 use crate::runtime_api::client::{ApiError, Client, Subscription};
-use crate::runtime_api::event::{EventType, ExtensionId, NextEvent, Registered, SCHEMA_VERSIONS};
+use crate::runtime_api::event::{
+    EventType, ExtensionId, NextEvent, Registered, SCHEMA_VERSIONS, SCHEMA_VERSIONS_OF_MANY,
+};
 use crate::supervision;
 use crate::telemetry::listener::Listener;
 use crate::upload::object_key::template::Field;
@@ -37,6 +40,9 @@ use crate::upload::uploader::Uploader;
 const REGISTER_PAUSES_MS: [u64; 5] = [50, 100, 200, 400, 1_000];
 const SUBSCRIBE_PAUSES_MS: [u64; 3] = [200, 400, 900];
 
+/// Where the platform listens if the environment does not say it: Lambda's own address.
+const RUNTIME_API: &str = "127.0.0.1:9001";
+
 /// How the process ends. Any other way is `Extension.Crash` for the function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -48,9 +54,22 @@ pub enum Exit {
 
 /// Runs the extension until its environment ends. `name` is the name of the executable file.
 pub async fn run(config: Config, errors: ConfigErrors, name: &str) -> Exit {
-    let client = Client::new(config.runtime_api.as_deref().unwrap_or("127.0.0.1:9001"));
+    let runtime_api = config.runtime_api.as_deref().unwrap_or(RUNTIME_API);
+    let client = match Address::parse(runtime_api) {
+        Ok(address) => Client::new(address),
+        Err(why) => {
+            crate::warn!(
+                "AWS_LAMBDA_RUNTIME_API={runtime_api:?}: {why}; nobody can be asked for events and no logs are collected."
+            );
+            return sleep_until_killed().await;
+        }
+    };
+    let is_complete = !config.enabled || config.delivery.is_some();
     if !errors.is_empty() {
-        crate::warn!("Bad settings: {errors}");
+        crate::warn!(
+            "Bad settings: {errors}{}",
+            if is_complete { "" } else { " | No logs are collected without a destination." }
+        );
     }
     if config.strict && !errors.is_empty() {
         return fail_init(&client, name, &errors).await;
@@ -60,7 +79,10 @@ pub async fn run(config: Config, errors: ConfigErrors, name: &str) -> Exit {
         return idle(&client, name).await;
     }
     let Some(delivery) = config.delivery.clone() else {
-        crate::warn!("No usable LOGSPOOL_DESTINATION is set; no logs are collected.");
+        // What made it unusable was said with the bad settings.
+        if errors.is_empty() {
+            crate::warn!("No usable LOGSPOOL_DESTINATION is set; no logs are collected.");
+        }
         return idle(&client, name).await;
     };
     let Some(stores) = make_stores(&delivery) else {
@@ -273,11 +295,13 @@ async fn register(client: &Client, name: &str, events: &[EventType]) -> Option<R
 /// Subscribes, and tells whether telemetry will come. Without it the extension runs on: it still delivers what earlier lives
 /// left.
 async fn subscribe(client: &Client, id: &ExtensionId, config: &Config, concurrency: Concurrency, port: u16) -> bool {
-    // Lambda Managed Instances know no other than the newest one.
-    let versions = if concurrency == Concurrency::Many { &SCHEMA_VERSIONS[..1] } else { &SCHEMA_VERSIONS };
+    let versions = match concurrency {
+        Concurrency::One => SCHEMA_VERSIONS,
+        Concurrency::Many => SCHEMA_VERSIONS_OF_MANY,
+    };
     let mut pauses = SUBSCRIBE_PAUSES_MS.into_iter();
     loop {
-        let result: Result<_, ApiError> = client.subscribe(id, versions, config.types, config.buffering, port).await;
+        let result: Result<_, ApiError> = client.subscribe(id, config.types, config.buffering, port, versions).await;
         let error = match result {
             Ok(Subscription::Active(version)) => {
                 crate::info!("schema={version} port={port} Subscribed to telemetry.");

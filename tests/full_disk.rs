@@ -8,7 +8,6 @@ mod own_namespace;
 mod world;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -180,11 +179,7 @@ async fn a_spool_directory_that_is_replaced_by_a_file_costs_no_log() {
 
 /// The extension under a limit of open files.
 fn with_descriptors(world: &World, descriptors: u32) -> sandbox::SandboxBuilder {
-    let wrapper = world.tmp().join("logspool");
-    let script = format!("#!/bin/sh\nulimit -n {descriptors}\nexec '{}' \"$@\"\n", world::extension());
-    fs::write(&wrapper, script).unwrap();
-    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
-    world.sandbox().extension(&wrapper)
+    world.sandbox().extension(world.wrapper(&format!("ulimit -n {descriptors}")))
 }
 
 /// With less it cannot connect to the platform beside its spool, its listener and its runtime.

@@ -2,11 +2,29 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
 
+mod between;
+#[path = "never_fatal/causes.rs"]
+mod causes;
+#[path = "never_fatal/matrix.rs"]
+mod matrix;
+#[path = "never_fatal/modes.rs"]
+mod modes;
+#[path = "../spool/tests/own_namespace/mod.rs"]
+mod own_namespace;
 mod world;
 
+use matrix::Cell;
 use sandbox::s3::Fault;
 use sandbox::{Sandbox, ShutdownReason, Work};
 use world::{World, the_line};
+
+#[test]
+fn whatever_is_wrong_in_whatever_mode_the_function_works_and_one_line_says_it() {
+    let table = matrix::run();
+    matrix::print(&table);
+    let failed = table.values().filter(|cell| matches!(cell, Cell::Failed(_))).count();
+    assert_eq!(failed, 0, "cells of {}", table.len());
+}
 
 /// Three invocations and an orderly end, none of which notices the extension.
 async fn undisturbed(sandbox: &Sandbox) {

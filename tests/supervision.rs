@@ -26,6 +26,7 @@ use logspool::lifecycle::machine::seal_policy::SealPolicy;
 use logspool::lifecycle::machine::{Event, Policies};
 use logspool::lifecycle::{Ended, Lifecycle, Links};
 use logspool::metrics::Snapshot;
+use logspool::runtime_api::address::Address;
 use logspool::runtime_api::client::Client;
 use logspool::runtime_api::event::{ExtensionId, StreamTypes};
 use logspool::supervision;
@@ -87,7 +88,7 @@ struct Platform {
 impl Platform {
     async fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let client = Client::new(&listener.local_addr().unwrap().to_string());
+        let client = Client::new(Address::parse(&listener.local_addr().unwrap().to_string()).unwrap());
         let (events, to_tell) = mpsc::unbounded_channel::<String>();
         let (count, asked) = watch::channel(0);
         let (count, to_tell) = (Arc::new(count), Arc::new(tokio::sync::Mutex::new(to_tell)));

@@ -6,14 +6,17 @@
 //!   invocation.
 
 use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
+use super::address::Address;
 use super::event::{
     Buffering, ErrorBody, EventType, ExtensionId, NextEvent, RegisterAnswer, RegisterRequest, Registered, StreamTypes,
     SubscribeRequest,
@@ -85,20 +88,44 @@ pub enum Subscription {
     NotSupported,
 }
 
-/// The address of the platform.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The platform, by its address.
+#[derive(Debug, Clone)]
 pub struct Client {
     authority: String,
     path_prefix: String,
+    spare: Arc<Spare>,
+}
+
+/// A descriptor that is kept for the platform: whoever cannot call `next` holds the function until its timeout.
+#[derive(Debug, Default)]
+struct Spare(Mutex<Option<TcpSocket>>);
+
+impl Spare {
+    fn keep(&self) {
+        // A socket that is connected to nothing: it needs no file, which an image may not have.
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *spare = spare.take().or_else(|| TcpSocket::new_v4().ok());
+    }
+
+    /// Whether there was one.
+    fn give(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
+    }
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    /// `EMFILE` and `ENFILE` of Linux: too many files are open, in this process or in all.
+    const OUT_OF_DESCRIPTORS: [i32; 2] = [24, 23];
+    error.raw_os_error().is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code))
 }
 
 impl Client {
-    /// Reads `AWS_LAMBDA_RUNTIME_API`: `host:port`; local emulators put a scheme before and a path behind it.
-    pub fn new(runtime_api: &str) -> Self {
-        let address = runtime_api.trim().trim_start_matches("http://").trim_end_matches('/');
-        let (authority, path) = address.split_once('/').unwrap_or((address, ""));
-        let path_prefix = if path.is_empty() { String::new() } else { format!("/{path}") };
-        Self { authority: authority.to_owned(), path_prefix }
+    /// The platform at an address.
+    pub fn new(address: Address) -> Self {
+        let Address { authority, path } = address;
+        let spare = Arc::<Spare>::default();
+        spare.keep();
+        Self { authority, path_prefix: path, spare }
     }
 
     /// Registers under the name of the executable file.
@@ -131,10 +158,10 @@ impl Client {
     pub async fn subscribe(
         &self,
         id: &ExtensionId,
-        versions: &[&'static str],
         types: StreamTypes,
         buffering: Buffering,
         port: u16,
+        versions: &[&'static str],
     ) -> Result<Subscription, ApiError> {
         let mut refused = None;
         for &version in versions {
@@ -194,12 +221,18 @@ impl Client {
         sent: impl FnOnce(),
     ) -> Result<Answer, ApiError> {
         let request = request.map_err(|error| ApiError::Transport(io::Error::other(error)))?;
-        let stream = TcpStream::connect(&self.authority).await.map_err(ApiError::Transport)?;
+        let answer = self.exchange(request, sent).await;
+        // The connection is closed: nobody else has taken its descriptor yet.
+        self.spare.keep();
+        answer.and_then(Answer::accepted)
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>, sent: impl FnOnce()) -> Result<Answer, ApiError> {
+        let stream = self.connect().await.map_err(ApiError::Transport)?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        let connection = tokio::spawn(connection);
         let answer = async {
-            // Handed to the connection, whose task writes it when this one yields.
+            // Handed to the connection, which writes it when this yields.
             let response = sender.send_request(request);
             tokio::task::yield_now().await;
             sent();
@@ -208,10 +241,24 @@ impl Client {
             let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
             let body = body.map_err(|error| ApiError::Transport(io::Error::other(error)))?.to_bytes();
             Ok(Answer { status: head.status, headers: head.headers, body })
+        };
+        // Driven here and not by a task of its own, so that its end is the end of the connection.
+        let (mut answer, connection) = (pin!(answer), pin!(connection));
+        tokio::select! {
+            biased;
+            answer = &mut answer => answer,
+            // Whatever it has read is on its way to the answer.
+            _ = connection => answer.await,
         }
-        .await;
-        connection.abort();
-        answer.and_then(Answer::accepted)
+    }
+
+    async fn connect(&self) -> io::Result<TcpStream> {
+        match TcpStream::connect(&self.authority).await {
+            Err(error) if is_out_of_descriptors(&error) && self.spare.give() => {
+                TcpStream::connect(&self.authority).await
+            }
+            result => result,
+        }
     }
 }
 
@@ -237,21 +284,4 @@ fn json(value: &impl Serialize) -> Full<Bytes> {
 
 fn broken(error: hyper::Error) -> ApiError {
     ApiError::Transport(io::Error::other(error))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_address_may_have_a_scheme_and_a_path() {
-        for (address, authority, path_prefix) in [
-            ("127.0.0.1:9001", "127.0.0.1:9001", ""),
-            ("http://127.0.0.1:9001/", "127.0.0.1:9001", ""),
-            ("http://127.0.0.1:9000/.rt", "127.0.0.1:9000", "/.rt"),
-        ] {
-            let expected = Client { authority: authority.into(), path_prefix: path_prefix.into() };
-            assert_eq!(Client::new(address), expected, "{address}");
-        }
-    }
 }

@@ -98,7 +98,11 @@ pub struct Buffering {
 }
 
 /// Schema versions, the newest first: an older platform refuses what it does not know.
-pub const SCHEMA_VERSIONS: [&str; 3] = ["2025-01-29", "2022-12-13", "2022-07-01"];
+pub const SCHEMA_VERSIONS: &[&str] = &["2025-01-29", "2022-12-13", "2022-07-01"];
+
+/// Schema versions where many invocations run at a time: records of older ones do not say whom they belong to (AWS Lambda
+/// Developer Guide, "Lambda Telemetry API": Lambda Managed Instances need 2025-01-29).
+pub const SCHEMA_VERSIONS_OF_MANY: &[&str] = &["2025-01-29"];
 
 /// The body of `PUT /telemetry`.
 #[derive(Debug, Serialize)]

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part of it")]
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -55,6 +56,14 @@ impl World {
 
     pub fn spool_root(&self) -> PathBuf {
         self.tmp.path().join("spool")
+    }
+
+    /// An extension that a shell starts behind these lines of script.
+    pub fn wrapper(&self, lines: &str) -> PathBuf {
+        let wrapper = self.tmp.path().join("logspool");
+        std::fs::write(&wrapper, format!("#!/bin/sh\n{lines}\nexec '{}'\n", extension())).unwrap();
+        std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755)).unwrap();
+        wrapper
     }
 
     /// Spool directories that are left.

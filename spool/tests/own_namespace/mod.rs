@@ -43,7 +43,7 @@ fn mount(dir: &Path, bytes: u64) {
 }
 
 /// How a mount namespace of our own is had: as root, or as the root of a user namespace.
-fn unshare() -> Result<Vec<String>, String> {
+pub fn unshare() -> Result<Vec<String>, String> {
     let mut why = String::new();
     for options in ["-m", "-rm"] {
         let words = ["unshare", options, "--propagation", "private"];

@@ -10,7 +10,7 @@
 //!   and no process outlives its sandbox.
 //!
 //! Where AWS's documentation is silent it does what AWS's Runtime Interface Emulator does; where the emulator differs
-//! from Lambda (it holds the response until extensions are done), Lambda is followed.
+//! from Lambda (it holds the response until extensions are done), Lambda is followed, unless an emulator is asked for.
 //!
 //! ```no_run
 //! use sandbox::{Sandbox, ShutdownReason, Work};
@@ -34,6 +34,7 @@ mod capture;
 mod environment;
 mod error;
 mod function;
+mod image;
 mod ledger;
 pub mod oracle;
 mod process;
@@ -52,8 +53,9 @@ pub use environment::runtime::{FunctionError, Response};
 pub use environment::{Invocation, Outcome, Shutdown, ShutdownReason, Snapshot};
 pub use error::StartError;
 pub use function::{Fail, Function, Work};
+pub use image::images_can_be_entered;
 pub use ledger::{Category, Entry, Event, Fate, Ledger};
 pub use reference::ReferenceExtension;
 pub use sandbox::{InvocationHandle, Payload, Sandbox};
-pub use settings::SandboxBuilder;
+pub use settings::{SandboxBuilder, WithoutTelemetry};
 pub use telemetry::{Buffering, LogFormat, SchemaVersion, Status, Subscription};

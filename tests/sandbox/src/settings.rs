@@ -1,7 +1,8 @@
 //! Settings of a sandbox: what the builder collects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use crate::function::Function;
 use crate::reference::{self, ReferenceExtension};
 use crate::roles;
 use crate::sandbox::Sandbox;
-use crate::telemetry::{LogFormat, Rules};
+use crate::telemetry::{LogFormat, Rules, SchemaVersion};
+use crate::variables;
 
 /// Longest Init, as on Lambda for on-demand functions.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,6 +30,8 @@ const MANAGED_CONCURRENCY: u32 = 16;
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) extension: Option<PathBuf>,
+    /// The root file system of the extension.
+    pub(crate) image: Option<PathBuf>,
     /// The extension is the running executable in this role.
     pub(crate) reference_extension: Option<ReferenceExtension>,
     pub(crate) extension_variables: BTreeMap<String, String>,
@@ -44,7 +48,15 @@ pub(crate) struct Settings {
     pub(crate) tmp: Option<PathBuf>,
     pub(crate) freeze: bool,
     pub(crate) delivery: Rules,
-    pub(crate) telemetry_unsupported: bool,
+    /// Variables that the extension does not get.
+    pub(crate) withheld_variables: BTreeSet<String>,
+    /// What subscriptions are answered where there is no telemetry.
+    pub(crate) without_telemetry: Option<WithoutTelemetry>,
+    pub(crate) known_schemas: Vec<SchemaVersion>,
+    /// The address as the extension is told it, and the path in it.
+    pub(crate) address: Address,
+    pub(crate) empty_registration: bool,
+    pub(crate) holds_responses: bool,
     pub(crate) refuse_invoke: bool,
     /// Credentials come from an endpoint, and the environment may be copied.
     pub(crate) snap_start: bool,
@@ -67,6 +79,34 @@ impl Settings {
     }
 }
 
+/// How a platform answers subscriptions that has no telemetry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithoutTelemetry {
+    /// 202, a success that is none: AWS's emulator.
+    Accepted,
+    /// 404: an emulator that never heard of the API.
+    NotFound,
+}
+
+/// What stands around `host:port` in `AWS_LAMBDA_RUNTIME_API`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Address {
+    before: String,
+    path: String,
+}
+
+impl Address {
+    /// The address as the extension is told it.
+    pub(crate) fn of(&self, api: SocketAddr) -> String {
+        format!("{}{api}{}", self.before, self.path)
+    }
+
+    /// The path of a call of the extension without what stands before it; `None` if that is missing.
+    pub(crate) fn below<'a>(&self, path: &'a str) -> Option<&'a str> {
+        path.strip_prefix(self.path.trim_end_matches('/'))
+    }
+}
+
 /// Describes an environment; [`SandboxBuilder::start`] brings it to life.
 #[derive(Debug, Clone)]
 #[must_use = "nothing runs before `start`"]
@@ -79,6 +119,7 @@ impl Default for SandboxBuilder {
         Self {
             settings: Settings {
                 extension: None,
+                image: None,
                 reference_extension: None,
                 extension_variables: BTreeMap::new(),
                 function: Function::built_in(),
@@ -94,7 +135,12 @@ impl Default for SandboxBuilder {
                 tmp: None,
                 freeze: true,
                 delivery: Rules { log_format: LogFormat::Text, queue_rule: true, redeliver: false },
-                telemetry_unsupported: false,
+                withheld_variables: BTreeSet::new(),
+                without_telemetry: None,
+                known_schemas: vec![SchemaVersion::V2022_07_01, SchemaVersion::V2022_12_13, SchemaVersion::V2025_01_29],
+                address: Address::default(),
+                empty_registration: false,
+                holds_responses: false,
                 refuse_invoke: false,
                 snap_start: false,
                 managed: None,
@@ -109,6 +155,14 @@ impl SandboxBuilder {
     pub fn extension(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.extension = Some(path.into());
         self.settings.reference_extension = None;
+        self
+    }
+
+    /// A directory that is the root file system of the extension, whose path is one in there; that of the machine by default. It
+    /// is read-only, but for `/tmp`, which must be there. Where [`images_can_be_entered`](crate::images_can_be_entered) says
+    /// that there are none, Init fails.
+    pub fn image(mut self, root: impl Into<PathBuf>) -> Self {
+        self.settings.image = Some(root.into());
         self
     }
 
@@ -202,10 +256,40 @@ impl SandboxBuilder {
         self
     }
 
-    /// Makes subscriptions answer 202 "not supported", as emulators do.
+    /// Makes subscriptions answer 202 "not supported", as AWS's emulator does.
     pub fn telemetry_unsupported(mut self, unsupported: bool) -> Self {
-        self.settings.telemetry_unsupported = unsupported;
+        self.settings.without_telemetry = unsupported.then_some(WithoutTelemetry::Accepted);
         self
+    }
+
+    /// Schema versions of telemetry that the platform knows; a subscription to another one is answered 400. All by default.
+    pub fn known_schemas(mut self, known: &[SchemaVersion]) -> Self {
+        self.settings.known_schemas = known.to_vec();
+        self
+    }
+
+    /// A variable that the extension does not get, though Lambda sets it.
+    pub fn without_extension_env(mut self, name: impl Into<String>) -> Self {
+        self.settings.withheld_variables.insert(name.into());
+        self
+    }
+
+    /// What stands in `AWS_LAMBDA_RUNTIME_API` of the extension around `host:port`; nothing by default. With a path behind it
+    /// its calls are answered below that path only.
+    pub fn runtime_api(mut self, before: impl Into<String>, path: impl Into<String>) -> Self {
+        self.settings.address = Address { before: before.into(), path: path.into() };
+        self
+    }
+
+    /// Plays a local emulator in place of Lambda: there is no telemetry, nothing is frozen, the caller waits for its response
+    /// until the extension is done with the invocation, a registration is answered without a body, and of Lambda's variables
+    /// the extension gets the address only.
+    pub fn emulator(mut self, without_telemetry: WithoutTelemetry) -> Self {
+        self.settings.without_telemetry = Some(without_telemetry);
+        self.settings.empty_registration = true;
+        self.settings.holds_responses = true;
+        self.settings.withheld_variables.extend(variables::UNKNOWN_TO_EMULATORS.map(str::to_owned));
+        self.freeze(false)
     }
 
     /// Refuses to register `INVOKE`, as Lambda Managed Instances do.
@@ -227,6 +311,7 @@ impl SandboxBuilder {
     /// and the JSON log format only, whatever else is set. The initialization type says so unless it is set after this.
     pub fn managed(mut self) -> Self {
         self.settings.managed = Some(MANAGED_CONCURRENCY);
+        self.settings.known_schemas = vec![SchemaVersion::V2025_01_29];
         self.settings.initialization_type = "lambda-managed-instances".to_owned();
         self
     }

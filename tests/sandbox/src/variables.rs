@@ -10,6 +10,8 @@ use std::path::Path;
 use crate::roles;
 use crate::settings::Settings;
 
+const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
+
 /// Credentials that no service accepts: a test that needs valid ones sets them.
 const CREDENTIALS: [(&str, &str); 3] = [
     ("AWS_ACCESS_KEY_ID", "AKIASANDBOX000000000"),
@@ -24,9 +26,23 @@ pub(crate) const CREDENTIALS_TOKEN: &str = "sandbox-credentials-token";
 pub(crate) fn credentials(settings: &Settings) -> [&str; 3] {
     CREDENTIALS.map(|(name, value)| settings.extension_variables.get(name).map_or(value, String::as_str))
 }
+/// What an emulator may not set, though Lambda does.
+pub(crate) const UNKNOWN_TO_EMULATORS: [&str; 9] = [
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+];
 
 pub(crate) fn of_extension(settings: &Settings, api: SocketAddr, tmp: &Path) -> BTreeMap<String, String> {
     let mut variables = of_both(settings, api, tmp);
+    variables.insert(RUNTIME_API.to_owned(), settings.address.of(api));
+    variables.retain(|name, _| !settings.withheld_variables.contains(name));
     let own = settings.extension_variables.iter().filter(|(name, _)| !name.starts_with('_'));
     variables.extend(own.map(|(name, value)| (name.clone(), value.clone())));
     if settings.snap_start {
@@ -61,7 +77,7 @@ pub(crate) fn of_function(settings: &Settings, api: SocketAddr, tmp: &Path) -> B
 
 fn of_both(settings: &Settings, api: SocketAddr, tmp: &Path) -> BTreeMap<String, String> {
     let lambda = [
-        ("AWS_LAMBDA_RUNTIME_API", api.to_string()),
+        (RUNTIME_API, api.to_string()),
         ("AWS_LAMBDA_FUNCTION_NAME", settings.function_name.clone()),
         ("AWS_LAMBDA_FUNCTION_VERSION", settings.function_version.clone()),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", settings.memory_mb.to_string()),

@@ -50,7 +50,8 @@ impl Api {
             let extension = state.extension.as_mut().ok_or_else(closed)?;
             extension.register(events).map_err(|refused| ApiError::extension_state(refused, name))
         })?;
-        Ok(Answer::json(StatusCode::OK, self.register_response(call)).header(IDENTIFIER, id.to_string()))
+        let body = if self.settings.empty_registration { Vec::new() } else { self.register_response(call) };
+        Ok(Answer::json(StatusCode::OK, body).header(IDENTIFIER, id.to_string()))
     }
 
     fn register_response(&self, call: &Call) -> Vec<u8> {

@@ -88,6 +88,11 @@ impl Answer {
         self
     }
 
+    /// The answer to calls that do not exist.
+    pub(crate) fn not_found() -> Self {
+        Self::json(StatusCode::NOT_FOUND, "404 page not found\n").header("content-type", "text/plain")
+    }
+
     /// The answer to accepted reports.
     pub(crate) fn accepted() -> Self {
         Self::json(StatusCode::ACCEPTED, "{\"status\":\"OK\"}\n")
@@ -149,7 +154,10 @@ impl Api {
 
     async fn route(&self, call: Call) -> Result<Answer, ApiError> {
         let path = call.path.clone();
-        let segments: Vec<&str> = path.split('/').skip(1).collect();
+        // The function is told the address without a path, whatever the extension is told.
+        let path =
+            if path.starts_with("/2018-06-01/") { Some(path.as_str()) } else { self.settings.address.below(&path) };
+        let segments: Vec<&str> = path.unwrap_or_default().split('/').skip(1).collect();
         match (call.method.as_str(), segments.as_slice()) {
             ("POST", ["2020-01-01", "extension", "register"]) => self.register(&call),
             ("GET", ["2020-01-01", "extension", "event", "next"]) => self.extension_next(&call).await,
@@ -163,7 +171,7 @@ impl Api {
             ("POST", ["2018-06-01", "runtime", "invocation", id, "response"]) => self.runtime_response(&call, id),
             ("POST", ["2018-06-01", "runtime", "invocation", id, "error"]) => self.runtime_error(&call, id),
             ("POST", ["2018-06-01", "runtime", "init", "error"]) => self.runtime_init_error(&call),
-            _ => Ok(Answer::json(StatusCode::NOT_FOUND, "404 page not found\n").header("content-type", "text/plain")),
+            _ => Ok(Answer::not_found()),
         }
     }
 }

@@ -3,29 +3,37 @@
 use hyper::StatusCode;
 
 use super::{Answer, Api, ApiError, Call};
-use crate::telemetry::{SchemaVersion, Subscription};
+use crate::settings::WithoutTelemetry;
+use crate::telemetry::Subscription;
 
 impl Api {
     pub(super) fn subscribe(&self, call: &Call) -> Result<Answer, ApiError> {
         self.identify(call)?;
-        if self.settings.telemetry_unsupported {
-            return Ok(not_supported("Telemetry"));
+        match self.settings.without_telemetry {
+            Some(WithoutTelemetry::Accepted) => return Ok(not_supported("Telemetry")),
+            Some(WithoutTelemetry::NotFound) => return Ok(Answer::not_found()),
+            None => {}
         }
         if !self.board.read(|state| state.subscription_open) {
             return Err(ApiError::forbidden("Telemetry.SubscriptionClosed", "Telemetry API subscription is closed"));
         }
         let body = call.body.clone()?;
         let subscription = Subscription::parse(&body)
+            .and_then(|subscription| self.known(subscription))
             .map_err(|message| ApiError::new(StatusCode::BAD_REQUEST, "ValidationError", message))?;
-        if self.settings.managed.is_some() && subscription.schema < SchemaVersion::V2025_01_29 {
-            let message = "schema validation error: schemaVersion: managed instances need 2025-01-29";
-            return Err(ApiError::new(StatusCode::BAD_REQUEST, "ValidationError", message));
-        }
         let name = self.settings.extension_name().expect("only the extension has an identifier");
         self.board.change(|state| state.subscribed = true);
         self.vitals.subscribed(subscription.clone());
         self.telemetry.subscribe(name, subscription);
         Ok(Answer::json(StatusCode::OK, "\"OK\""))
+    }
+
+    /// An older platform refuses what it does not know as it refuses any other nonsense.
+    fn known(&self, subscription: Subscription) -> Result<Subscription, String> {
+        if self.settings.known_schemas.contains(&subscription.schema) {
+            return Ok(subscription);
+        }
+        Err(format!("schema validation error: schemaVersion: {:?} is unknown", subscription.schema))
     }
 
     pub(super) fn subscribe_logs(&self, call: &Call) -> Result<Answer, ApiError> {

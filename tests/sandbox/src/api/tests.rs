@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::environment::state::{NextEvent, RuntimeEvent, State};
-use crate::settings::SandboxBuilder;
+use crate::settings::{SandboxBuilder, WithoutTelemetry};
+use crate::telemetry::SchemaVersion;
 
 const NAME: &str = "logspool";
 const REGISTER: (&str, &str) = ("POST", "/2020-01-01/extension/register");
@@ -189,6 +190,38 @@ async fn the_logs_api_and_an_emulators_telemetry_api_answer_202() {
     {
         assert_eq!(error(&api, call(route, &headers, "{}")).await, (202, error_type.to_owned()));
     }
+}
+
+#[tokio::test]
+async fn an_emulator_may_not_know_the_telemetry_api_and_registers_without_a_body() {
+    let api = api_of(SandboxBuilder::default().extension(NAME).emulator(WithoutTelemetry::NotFound));
+    let answer_to = |call| async { api.route(call).await.expect("no error") };
+    let registered = answer_to(call(REGISTER, &[("lambda-extension-name", NAME)], BOTH)).await;
+    assert_eq!((registered.status.as_u16(), registered.body.len()), (200, 0));
+    let (_, id) = registered.headers.iter().find(|(name, _)| *name == "lambda-extension-identifier").expect("an id");
+    let subscribed = answer_to(call(TELEMETRY, &[("lambda-extension-identifier", id)], "{}")).await;
+    assert_eq!(subscribed.status.as_u16(), 404);
+}
+
+#[tokio::test]
+async fn a_platform_refuses_schema_versions_that_it_does_not_know() {
+    let known = [SchemaVersion::V2022_07_01, SchemaVersion::V2022_12_13];
+    let api = api_of(SandboxBuilder::default().extension(NAME).known_schemas(&known));
+    let id = register(&api).await;
+    let headers = [("lambda-extension-identifier", id.as_str())];
+    for (version, status) in [("2025-01-29", 400), ("2022-12-13", 200), ("2022-07-01", 200)] {
+        let destination = json!({"protocol": "HTTP", "URI": "http://sandbox:80"});
+        let body = json!({"schemaVersion": version, "types": ["platform"], "destination": destination}).to_string();
+        assert_eq!(answer(&api, call(TELEMETRY, &headers, &body)).await.0, status, "{version}");
+    }
+}
+
+#[tokio::test]
+async fn where_the_address_has_a_path_the_extension_is_answered_below_it_only() {
+    let api = api_of(SandboxBuilder::default().extension(NAME).runtime_api("http://", "/.rt/"));
+    let headers = [("lambda-extension-name", NAME)];
+    assert_eq!(answer(&api, call(REGISTER, &headers, BOTH)).await.0, 404);
+    assert_eq!(answer(&api, call(("POST", "/.rt/2020-01-01/extension/register"), &headers, BOTH)).await.0, 200);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use super::fault::Fault;
 use super::tear_down::ShutdownReason;
 use super::{Environment, State};
 use crate::capture::Sink;
+use crate::image;
 use crate::ledger::Category;
 use crate::process::{Process, Program};
 use crate::telemetry::Status;
@@ -78,12 +79,17 @@ impl Environment {
     }
 
     fn execute_extension(&self, path: &Path) -> io::Result<Process> {
-        let program = Program {
-            path: std::path::absolute(path)?,
-            arguments: Vec::new(),
-            variables: variables::of_extension(&self.settings, self.api, &self.tmp),
-            current_dir: Some(self.tmp.clone()),
-            user: self.settings.extension_user,
+        let user = self.settings.extension_user;
+        let variables = variables::of_extension(&self.settings, self.api, &self.tmp);
+        let program = match &self.settings.image {
+            Some(image) => image::enter(image, &self.tmp, path, variables)?,
+            None => Program {
+                path: std::path::absolute(path)?,
+                arguments: Vec::new(),
+                variables,
+                current_dir: Some(self.tmp.clone()),
+                user,
+            },
         };
         let (on_death, on_exit) = self.end_of_extension();
         Process::start(&program, &self.groups, [self.extension_sink(), self.extension_sink()], on_death, on_exit)

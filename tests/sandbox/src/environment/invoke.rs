@@ -180,7 +180,13 @@ impl Environment {
         let (result, responded) =
             self.board.read(|state| (state.runtime.result().cloned(), state.runtime.responded_at()));
         running.responded = responded;
-        running.respond(result.expect("reached above"));
+        let result = result.expect("reached above");
+        let held = if self.settings.holds_responses {
+            Some(result)
+        } else {
+            running.respond(result);
+            None
+        };
 
         self.board.reached(|state| state.runtime.is_ready()).await?;
         if let Some(runtime) = &self.runtime {
@@ -188,7 +194,9 @@ impl Environment {
         }
         running.runtime_done = self.board.read(|state| state.runtime.next_at());
         self.report_runtime_done(running, None);
-        self.board.reached(State::extension_is_done).await
+        self.board.reached(State::extension_is_done).await?;
+        held.into_iter().for_each(|result| running.respond(result));
+        Ok(())
     }
 
     fn send_events(&self, running: &Running, deadline: Instant) {
