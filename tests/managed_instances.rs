@@ -48,8 +48,8 @@ async fn until(world: &World, mut condition: impl FnMut(&World) -> bool) {
     }
 }
 
-fn calls<'a>(sandbox: &Sandbox, path: &'a str) -> Vec<Value> {
-    let calls = sandbox.api_calls().into_iter().filter(move |call| call.path.ends_with(path));
+fn calls(sandbox: &Sandbox, path: &str) -> Vec<Value> {
+    let calls = sandbox.api_calls().into_iter().filter(|call| call.path.ends_with(path));
     calls.map(|call| json!([call.status.map(|status| status.as_u16()), body_of(&call.body)])).collect()
 }
 
