@@ -288,17 +288,19 @@ mod tests {
 
     #[test]
     fn as_many_run_at_a_time_as_an_environment_may_have() {
+        /// `PerExecutionEnvironmentMaxConcurrency` at its highest.
+        const CONCURRENCY: usize = 1_600;
         let mut invocations = Invocations::default();
-        for n in 0..OPEN_MAX {
+        for n in 0..CONCURRENCY {
             invocations.observe(&start(n));
         }
         invocations.observe(&Observed::ErrorLogged(id(0)));
         // What was done long ago takes no room of those that run.
-        for n in OPEN_MAX..OPEN_MAX + 2 * OVER_MAX {
+        for n in CONCURRENCY..CONCURRENCY + 2 * OVER_MAX {
             invocations.observe(&done(n));
         }
         assert!(invocations.observe(&report(0, false)).is_failure, "the oldest is remembered");
-        for n in 1..OPEN_MAX {
+        for n in 1..CONCURRENCY {
             invocations.observe(&report(n, false));
         }
         assert!(invocations.all_reported());
