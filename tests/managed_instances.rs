@@ -108,6 +108,22 @@ async fn it_registers_for_shutdown_alone_and_subscribes_in_the_newest_schema_at_
 }
 
 #[tokio::test]
+async fn where_the_newest_schema_is_refused_no_older_one_is_tried_and_nobody_is_harmed() {
+    for (is_managed, expected) in [(true, vec!["2025-01-29"]), (false, vec!["2025-01-29", "2022-12-13", "2022-07-01"])]
+    {
+        let world = World::new().await;
+        let builder = if is_managed { managed(&world) } else { world.sandbox() };
+        let sandbox = builder.refuse_subscriptions(true).start().await.unwrap();
+        invoke(&sandbox, prints(1)).await;
+        let tried = calls(&sandbox, "/telemetry");
+        let versions: Vec<_> = tried.iter().filter_map(|call| call[1]["schemaVersion"].as_str()).collect();
+        assert_eq!(versions, expected);
+        let shutdown = sandbox.shutdown(ShutdownReason::Spindown).await;
+        assert!(shutdown.exited.is_some_and(|status| status.success()), "{shutdown:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_segment_is_sealed_and_leaves_at_its_age_although_nobody_is_told_of_any_invocation() {
     let world = World::new().await;
     let sandbox = with(&world, &[("SEAL_AGE", "1s")]).start().await.unwrap();

@@ -46,6 +46,7 @@ pub(crate) struct Settings {
     pub(crate) delivery: Rules,
     pub(crate) telemetry_unsupported: bool,
     pub(crate) refuse_invoke: bool,
+    pub(crate) refuse_subscriptions: bool,
     /// Invocations run beside each other; so many at a time.
     pub(crate) managed: Option<u32>,
     pub(crate) extension_user: Option<u32>,
@@ -94,6 +95,7 @@ impl Default for SandboxBuilder {
                 delivery: Rules { log_format: LogFormat::Text, queue_rule: true, redeliver: false },
                 telemetry_unsupported: false,
                 refuse_invoke: false,
+                refuse_subscriptions: false,
                 managed: None,
                 extension_user: None,
             },
@@ -208,6 +210,12 @@ impl SandboxBuilder {
     /// Refuses to register `INVOKE`, as Lambda Managed Instances do.
     pub fn refuse_invoke(mut self, refuse: bool) -> Self {
         self.settings.refuse_invoke = refuse;
+        self
+    }
+
+    /// Refuses every subscription with 400, as a platform does that knows none of the schemas.
+    pub fn refuse_subscriptions(mut self, refuse: bool) -> Self {
+        self.settings.refuse_subscriptions = refuse;
         self
     }
 

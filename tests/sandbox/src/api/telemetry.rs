@@ -17,8 +17,9 @@ impl Api {
         let body = call.body.clone()?;
         let subscription = Subscription::parse(&body)
             .map_err(|message| ApiError::new(StatusCode::BAD_REQUEST, "ValidationError", message))?;
-        if self.settings.managed.is_some() && subscription.schema < SchemaVersion::V2025_01_29 {
-            let message = "schema validation error: schemaVersion: managed instances need 2025-01-29";
+        let is_too_old = self.settings.managed.is_some() && subscription.schema < SchemaVersion::V2025_01_29;
+        if is_too_old || self.settings.refuse_subscriptions {
+            let message = "schema validation error: schemaVersion: not supported here";
             return Err(ApiError::new(StatusCode::BAD_REQUEST, "ValidationError", message));
         }
         let name = self.settings.extension_name().expect("only the extension has an identifier");
