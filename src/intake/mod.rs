@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use attribution::Attributor;
-pub use attribution::{Attribution, Concurrency};
+pub use attribution::{Attribution, CONCURRENCY_MAX, Concurrency};
 pub use encode::Observed;
 pub use filter::{Filter, FilterCounts};
 use half::Half;

@@ -5,13 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::intake::Observed;
+use crate::intake::{CONCURRENCY_MAX, Observed};
 use crate::runtime_api::event::RequestId;
 
-/// Invocations that have begun and are not reported. One runs at a time, or as many as one environment of Lambda Managed
-/// Instances may be given (AWS Lambda API, `PerExecutionEnvironmentMaxConcurrency`). More only ever wait if their reports were
-/// lost.
-const OPEN_MAX: usize = 1_600;
+/// Invocations that have begun and are not reported. More only ever wait if their reports were lost.
+const OPEN_MAX: usize = CONCURRENCY_MAX;
 /// Invocations that are over: what is told of them late, or before the event of the invocation, comes within the time in which
 /// the platform gathers a body. That is 25 ms, or 250 invocations at ten thousand a second.
 const OVER_MAX: usize = 256;
