@@ -31,7 +31,7 @@ impl Endpoint {
         let (address, asked) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
         let [id, secret] = [world.s3.access_key_id(), world.s3.secret_access_key()].map(str::to_owned);
         let keys = move || {
-            let ends = lasts.map_or("2099-01-01T00:00:00Z".to_owned(), |lasts| time_after(lasts));
+            let ends = lasts.map_or("2099-01-01T00:00:00Z".to_owned(), time_after);
             format!(r#"{{"AccessKeyId":"{id}","SecretAccessKey":"{secret}","Token":"t0k3n","Expiration":"{ends}"}}"#)
         };
         let seen = Arc::clone(&asked);

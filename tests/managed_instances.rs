@@ -48,8 +48,8 @@ async fn until(world: &World, mut condition: impl FnMut(&World) -> bool) {
     }
 }
 
-fn calls<'a>(sandbox: &Sandbox, path: &'a str) -> Vec<Value> {
-    let calls = sandbox.api_calls().into_iter().filter(move |call| call.path.ends_with(path));
+fn calls(sandbox: &Sandbox, path: &str) -> Vec<Value> {
+    let calls = sandbox.api_calls().into_iter().filter(|call| call.path.ends_with(path));
     calls.map(|call| json!([call.status.map(|status| status.as_u16()), body_of(&call.body)])).collect()
 }
 
@@ -105,6 +105,22 @@ async fn it_registers_for_shutdown_alone_and_subscribes_in_the_newest_schema_at_
     assert_eq!(versions, [(&json!(200), &json!("2025-01-29"))]);
     world.end(&sandbox).await;
     assert_eq!(calls(&sandbox, "/event/next"), [json!([200, null])], "it has asked once, and was told of the end");
+}
+
+#[tokio::test]
+async fn where_the_newest_schema_is_refused_no_older_one_is_tried_and_nobody_is_harmed() {
+    for (is_managed, expected) in [(true, vec!["2025-01-29"]), (false, vec!["2025-01-29", "2022-12-13", "2022-07-01"])]
+    {
+        let world = World::new().await;
+        let builder = if is_managed { managed(&world) } else { world.sandbox() };
+        let sandbox = builder.known_schemas(&[]).start().await.unwrap();
+        invoke(&sandbox, prints(1)).await;
+        let tried = calls(&sandbox, "/telemetry");
+        let versions: Vec<_> = tried.iter().filter_map(|call| call[1]["schemaVersion"].as_str()).collect();
+        assert_eq!(versions, expected);
+        let shutdown = sandbox.shutdown(ShutdownReason::Spindown).await;
+        assert!(shutdown.exited.is_some_and(|status| status.success()), "{shutdown:?}");
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,10 @@ use crate::telemetry::event::{EventKind, RecordFacts};
 const REQUEST_ID_BYTES_MAX: usize = 256;
 const INIT: &str = "init";
 
+/// As many invocations may run at the same time: what one environment of Lambda Managed Instances can be given (AWS Lambda API,
+/// `PerExecutionEnvironmentMaxConcurrency`).
+pub const CONCURRENCY_MAX: usize = 1_600;
+
 /// Whom a record belongs to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Attribution {

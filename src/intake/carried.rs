@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::attribution::CONCURRENCY_MAX;
 use crate::telemetry::event::{EventKind, RecordFacts};
 use crate::telemetry::json::Json;
 
@@ -14,9 +15,9 @@ const TRACE_ID_BYTES_MAX: usize = 128;
 /// Longer ones are none: Lambda's have at most 256 characters.
 const TENANT_BYTES_MAX: usize = 256;
 
-/// Requests of which something is carried where many run at a time: each costs some hundred bytes, and every line looks for its
-/// own. Beyond that those that have ended give way, then the oldest.
-const REQUESTS_MAX: usize = 256;
+/// Requests of which something is carried where many run at a time: each costs some hundred bytes. Beyond that those that have
+/// ended give way, then the oldest.
+const REQUESTS_MAX: usize = CONCURRENCY_MAX;
 
 /// What is carried for the request in force, or for those that run. A copy is cheap.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,7 +185,7 @@ mod tests {
         }
         for gone in ["7", "3", "0", "1"] {
             assert!(carried.of(Some(gone)).is_some(), "{gone}");
-            start(&mut carried, 1_000 + gone.parse::<usize>().expect("a number"));
+            start(&mut carried, 10_000 + gone.parse::<usize>().expect("a number"));
             assert!(carried.of(Some(gone)).is_none(), "{gone}");
             assert_eq!(carried.requests.as_ref().map(|requests| requests.len()), Some(REQUESTS_MAX));
         }

@@ -23,7 +23,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use attribution::Attributor;
-pub use attribution::{Attribution, Concurrency};
+pub use attribution::{Attribution, CONCURRENCY_MAX, Concurrency};
 use copying::Apart;
 pub use encode::Observed;
 pub use filter::{Filter, FilterCounts};

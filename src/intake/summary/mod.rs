@@ -20,12 +20,12 @@ use invocation::Invocation;
 pub use line::write as write_line;
 use serde_json::Value;
 
-use super::attribution::Owner;
+use super::attribution::{CONCURRENCY_MAX, Owner};
 use crate::telemetry::event::{EventKind, RecordFacts};
 use crate::telemetry::json::Json;
 
-/// Requests that may be open. Managed Instances run many at once; each takes some hundred bytes, at the very most 4 KiB.
-const OPEN_MAX: usize = 1024;
+/// Requests that may be open. Each takes some hundred bytes, at the very most 4 KiB.
+const OPEN_MAX: usize = CONCURRENCY_MAX;
 
 /// Requests of which the report is still to come.
 #[derive(Debug, Clone)]

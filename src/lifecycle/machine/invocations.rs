@@ -5,13 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::intake::Observed;
+use crate::intake::{CONCURRENCY_MAX, Observed};
 use crate::runtime_api::event::RequestId;
 
-/// Invocations that have begun and are not reported. One runs at a time, or as many as one environment of Lambda Managed
-/// Instances may be given (AWS Lambda API, `PerExecutionEnvironmentMaxConcurrency`). More only ever wait if their reports were
-/// lost.
-const OPEN_MAX: usize = 1_600;
+/// Invocations that have begun and are not reported. More only ever wait if their reports were lost.
+const OPEN_MAX: usize = CONCURRENCY_MAX;
 /// Invocations that are over: what is told of them late, or before the event of the invocation, comes within the time in which
 /// the platform gathers a body. That is 25 ms, or 250 invocations at ten thousand a second.
 const OVER_MAX: usize = 256;
@@ -288,17 +286,19 @@ mod tests {
 
     #[test]
     fn as_many_run_at_a_time_as_an_environment_may_have() {
+        /// `PerExecutionEnvironmentMaxConcurrency` at its highest.
+        const CONCURRENCY: usize = 1_600;
         let mut invocations = Invocations::default();
-        for n in 0..OPEN_MAX {
+        for n in 0..CONCURRENCY {
             invocations.observe(&start(n));
         }
         invocations.observe(&Observed::ErrorLogged(id(0)));
         // What was done long ago takes no room of those that run.
-        for n in OPEN_MAX..OPEN_MAX + 2 * OVER_MAX {
+        for n in CONCURRENCY..CONCURRENCY + 2 * OVER_MAX {
             invocations.observe(&done(n));
         }
         assert!(invocations.observe(&report(0, false)).is_failure, "the oldest is remembered");
-        for n in 1..OPEN_MAX {
+        for n in 1..CONCURRENCY {
             invocations.observe(&report(n, false));
         }
         assert!(invocations.all_reported());

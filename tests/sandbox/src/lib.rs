@@ -4,7 +4,7 @@
 //!   extension process and a real function process cannot tell.
 //! * It runs **one** external extension or none, and one function; any command that speaks the Runtime API will do.
 //! * It freezes both with SIGSTOP between invocations, resets them on the same `/tmp`, and ends them with the
-//!   platform's deadlines.
+//!   platform's deadlines. As a managed instance it runs many invocations at a time, and does none of that but the last.
 //! * It keeps a [`Ledger`]: every telemetry event and its fate. The [`oracle`] compares it with what was delivered.
 //! * It needs Linux (process groups, `/proc`) and leaves nothing behind: ephemeral ports, own temporary directories,
 //!   and no process outlives its sandbox.

@@ -331,7 +331,7 @@ impl SandboxBuilder {
     pub(crate) fn into_settings(self) -> Settings {
         let mut settings = self.settings;
         if settings.managed.is_some() {
-            (settings.freeze, settings.refuse_invoke) = (false, true);
+            settings.refuse_invoke = true;
             settings.delivery.log_format = LogFormat::Json;
         }
         settings
