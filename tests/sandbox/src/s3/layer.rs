@@ -103,6 +103,8 @@ impl Layer {
         let noted = self.note(&head, &link, upload.clone());
         let course = Course::of(noted.fault, &self.region);
 
+        // Of the moment in which the request comes: that it was carried out is seen before its answer.
+        let latency = self.latency.get();
         let mut response = match course {
             Course::Refuse(answer) => {
                 upload.drain().await;
@@ -139,7 +141,7 @@ impl Layer {
                 pending().await
             }
         };
-        tokio::time::sleep(self.latency.get()).await;
+        tokio::time::sleep(latency).await;
         let request_id = HeaderValue::from(noted.number);
         response.headers_mut().insert(REQUEST_ID, request_id);
         noted.answered(response.status().as_u16());
