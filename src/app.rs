@@ -19,7 +19,7 @@ use crate::intake::{Concurrency, FieldFacts, Intake, LineStyle, Outputs, Rules, 
 use crate::lifecycle::machine::drain_policy::DrainStrategy;
 use crate::lifecycle::machine::{Event, Policies};
 use crate::lifecycle::{Ended, Lifecycle, Links, next_event};
-use crate::metrics::{Facts, Metrics, Snapshot, Writer};
+use crate::metrics::{Facts, Figures, Metrics, Writer};
 use crate::runtime_api::address::Address;
 use crate::runtime_api::client::{ApiError, Client, Subscription};
 use crate::runtime_api::event::{
@@ -209,11 +209,11 @@ async fn prepare(
 
 impl Extension {
     async fn finish(mut self, ended: Ended) {
-        let snapshot = self.lifecycle.snapshot();
+        let figures = self.lifecycle.figures();
         if let Some(mut metrics) = self.lifecycle.take_metrics() {
-            metrics.tell_last(&snapshot, now_ms()).await;
+            metrics.tell_last(&figures, now_ms()).await;
         }
-        let Snapshot { stand, uploaded, counts, waiting, oldest_age_ms, panics } = snapshot;
+        let Figures { stand, uploaded, counts, waiting, oldest_age_ms, panics } = figures;
         let (stored, after_end) = (stand.totals, stand.active.records);
         let (dropped, stored_bytes) = (drops(&stand.losses), stand.object_bytes);
         crate::info!(

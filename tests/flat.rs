@@ -210,3 +210,9 @@ async fn stays_flat(mode: &str, with_mode: impl Fn(SandboxBuilder) -> SandboxBui
 async fn a_process_that_lives_long_takes_no_more_than_a_young_one() {
     stays_flat("classic", |sandbox| sandbox).await;
 }
+
+/// Such an environment lives for two weeks.
+#[tokio::test]
+async fn a_managed_process_takes_no_more_either() {
+    stays_flat("managed", SandboxBuilder::managed).await;
+}

@@ -25,7 +25,7 @@ use logspool::lifecycle::machine::drain_policy::{DrainPolicy, DrainStrategy};
 use logspool::lifecycle::machine::seal_policy::SealPolicy;
 use logspool::lifecycle::machine::{Event, Policies};
 use logspool::lifecycle::{Ended, Lifecycle, Links};
-use logspool::metrics::Snapshot;
+use logspool::metrics::Figures;
 use logspool::runtime_api::address::Address;
 use logspool::runtime_api::client::Client;
 use logspool::runtime_api::event::{ExtensionId, StreamTypes};
@@ -157,7 +157,7 @@ struct Life {
     /// How often the last seal is still to panic.
     last_seal_panics: Arc<AtomicU32>,
     intake: Arc<Intake>,
-    running: JoinHandle<(Ended, Snapshot)>,
+    running: JoinHandle<(Ended, Figures)>,
 }
 
 impl Life {
@@ -228,7 +228,7 @@ impl Life {
         let mut lifecycle = Lifecycle::new(links, Policies { seal, drain, retry, route, freezes: true });
         let running = tokio::spawn(async move {
             let ended = lifecycle.run().await;
-            (ended, lifecycle.snapshot())
+            (ended, lifecycle.figures())
         });
         platform.until_asked(1).await;
         Self { platform, store, last_seal_panics, intake, running }
@@ -261,7 +261,7 @@ impl Life {
     }
 
     /// Ends the environment, and returns how everything stood then. Whoever asks for another event would be killed at the deadline.
-    async fn shut_down(mut self) -> Snapshot {
+    async fn shut_down(mut self) -> Figures {
         let asked = *self.platform.asked.borrow();
         self.tell(&format!(
             r#"{{"eventType":"SHUTDOWN","deadlineMs":{},"shutdownReason":"spindown"}}"#,
@@ -269,9 +269,9 @@ impl Life {
         ));
         tokio::select! {
             ended = &mut self.running => {
-                let (ended, snapshot) = ended.unwrap();
+                let (ended, figures) = ended.unwrap();
                 assert_eq!(ended, Ended::Shutdown);
-                snapshot
+                figures
             }
             () = self.platform.until_asked(asked + 1) => panic!("another event is asked for"),
         }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::deadline::{Deadline, now_ms};
 use crate::identity;
 use crate::intake::Intake;
-use crate::metrics::{Metrics, Snapshot};
+use crate::metrics::{Figures, Metrics};
 use crate::runtime_api::client::Client;
 use crate::runtime_api::event::{ExtensionId, NextEvent, RequestId};
 use crate::runtime_api::next_policy::{AfterFailedNext, NextFailures};
@@ -133,9 +133,9 @@ impl Lifecycle {
     }
 
     /// How everything stands.
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn figures(&self) -> Figures {
         let oldest_age_ms = self.machine.oldest_age_ms().and_then(|age_ms| u64::try_from(age_ms).ok());
-        Snapshot {
+        Figures {
             stand: self.links.intake.stand(),
             uploaded: self.links.uploader.totals(),
             counts: self.machine.counts(),
@@ -177,7 +177,7 @@ impl Lifecycle {
         let now_ms = now_ms();
         let Some(mut metrics) = self.links.metrics.take_if(|metrics| metrics.are_due(now_ms)) else { return };
         let told = catch_unwind(AssertUnwindSafe(|| {
-            metrics.tell(&self.snapshot(), now_ms);
+            metrics.tell(&self.figures(), now_ms);
             metrics
         }));
         self.links.metrics = told.ok();

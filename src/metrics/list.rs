@@ -8,7 +8,7 @@ use crate::upload::uploader;
 
 /// How a process stands at one moment: what the summary line and the metrics are made from.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Snapshot {
+pub struct Figures {
     /// What came in, and what became of it on disk.
     pub stand: Stand,
     /// What has left.
@@ -45,7 +45,7 @@ impl Unit {
 pub(super) struct Counter {
     pub(super) name: &'static str,
     pub(super) unit: Unit,
-    pub(super) total: fn(&Snapshot) -> u64,
+    pub(super) total: fn(&Figures) -> u64,
 }
 
 /// Something that is told as it is.
@@ -58,16 +58,16 @@ pub struct Gauge {
     pub value: u64,
 }
 
-const fn count(name: &'static str, total: fn(&Snapshot) -> u64) -> Counter {
+const fn count(name: &'static str, total: fn(&Figures) -> u64) -> Counter {
     Counter { name, unit: Unit::Count, total }
 }
 
-const fn bytes(name: &'static str, total: fn(&Snapshot) -> u64) -> Counter {
+const fn bytes(name: &'static str, total: fn(&Figures) -> u64) -> Counter {
     Counter { name, unit: Unit::Bytes, total }
 }
 
-fn lost(snapshot: &Snapshot, cause: LossCause) -> u64 {
-    snapshot.stand.losses.of(cause).records
+fn lost(figures: &Figures, cause: LossCause) -> u64 {
+    figures.stand.losses.of(cause).records
 }
 
 /// How many counters there are.
@@ -100,10 +100,10 @@ pub(super) static COUNTERS: [Counter; COUNTERS_LEN] = [
 ];
 
 /// All that is told as it is.
-pub(super) fn gauges(snapshot: &Snapshot) -> [Gauge; 3] {
+pub(super) fn gauges(figures: &Figures) -> [Gauge; 3] {
     [
-        Gauge { name: "SpoolBytes", unit: Unit::Bytes, value: snapshot.stand.disk_bytes },
-        Gauge { name: "UndeliveredObjects", unit: Unit::Count, value: snapshot.waiting },
-        Gauge { name: "OldestUndeliveredAge", unit: Unit::Milliseconds, value: snapshot.oldest_age_ms },
+        Gauge { name: "SpoolBytes", unit: Unit::Bytes, value: figures.stand.disk_bytes },
+        Gauge { name: "UndeliveredObjects", unit: Unit::Count, value: figures.waiting },
+        Gauge { name: "OldestUndeliveredAge", unit: Unit::Milliseconds, value: figures.oldest_age_ms },
     ]
 }

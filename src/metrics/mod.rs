@@ -16,7 +16,7 @@ mod writer;
 use std::time::Duration;
 
 pub use line::{Facts, LINE_BYTES_MAX};
-pub use list::{Gauge, Snapshot};
+pub use list::{Figures, Gauge};
 pub use teller::{Report, Teller};
 pub use writer::Writer;
 
@@ -45,18 +45,18 @@ impl Metrics {
     }
 
     /// Writes a line, if there is anything to tell and the one before is written.
-    pub fn tell(&mut self, snapshot: &Snapshot, now_ms: i64) {
-        if let Some(report) = self.teller.report(snapshot)
+    pub fn tell(&mut self, figures: &Figures, now_ms: i64) {
+        if let Some(report) = self.teller.report(figures)
             && self.writer.begin(line::of(&self.facts, &report, now_ms))
         {
-            self.teller.has_told(snapshot, now_ms);
+            self.teller.has_told(figures, now_ms);
         }
     }
 
     /// Writes the last line, whenever the one before it was; gives up where nobody reads.
-    pub async fn tell_last(&mut self, snapshot: &Snapshot, now_ms: i64) {
+    pub async fn tell_last(&mut self, figures: &Figures, now_ms: i64) {
         self.writer.settle(LAST_LINE_TIMEOUT).await;
-        self.tell(snapshot, now_ms);
+        self.tell(figures, now_ms);
         self.writer.settle(LAST_LINE_TIMEOUT).await;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::list::{COUNTERS, COUNTERS_LEN, Counter, Gauge, Snapshot, gauges};
+use super::list::{COUNTERS, COUNTERS_LEN, Counter, Figures, Gauge, gauges};
 use crate::deadline::millis;
 
 /// What has been told, and when.
@@ -34,20 +34,20 @@ impl Teller {
     }
 
     /// What has come since the last line; `None` if nothing has. How things stand is no news by itself: an age grows by itself.
-    pub fn report(&self, snapshot: &Snapshot) -> Option<Report> {
+    pub fn report(&self, figures: &Figures) -> Option<Report> {
         let moved = COUNTERS
             .iter()
             .zip(self.told)
-            .map(|(counter, told)| (counter, (counter.total)(snapshot).saturating_sub(told)));
+            .map(|(counter, told)| (counter, (counter.total)(figures).saturating_sub(told)));
         let moved: Vec<_> = moved.filter(|(_, by)| *by > 0).collect();
-        (!moved.is_empty()).then(|| Report { moved, gauges: gauges(snapshot) })
+        (!moved.is_empty()).then(|| Report { moved, gauges: gauges(figures) })
     }
 
-    /// A report of this snapshot is on its way.
-    pub fn has_told(&mut self, snapshot: &Snapshot, now_ms: i64) {
+    /// A report of this figures is on its way.
+    pub fn has_told(&mut self, figures: &Figures, now_ms: i64) {
         for (counter, told) in COUNTERS.iter().zip(&mut self.told) {
             // A total that was told is never told again.
-            *told = (counter.total)(snapshot).max(*told);
+            *told = (counter.total)(figures).max(*told);
         }
         self.told_ms = now_ms;
     }

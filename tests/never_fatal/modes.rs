@@ -30,9 +30,8 @@ impl Mode {
         let sandbox = world.sandbox();
         match self {
             Self::OnDemand | Self::Provisioned => sandbox.initialization_type(self.name()),
-            // The function's runtime would call an API of the restore, which the sandbox does not play.
-            Self::SnapStart => sandbox.extension_env("AWS_LAMBDA_INITIALIZATION_TYPE", self.name()),
-            Self::Managed => sandbox.initialization_type(self.name()).refuse_invoke(true).freeze(false),
+            Self::SnapStart => sandbox.snap_start(),
+            Self::Managed => sandbox.managed(),
             Self::Emulator => sandbox.emulator(WithoutTelemetry::Accepted),
         }
     }
