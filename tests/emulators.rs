@@ -56,6 +56,8 @@ async fn variables_that_an_emulator_does_not_set_are_missed_by_nobody() {
     let objects = tempfile::tempdir().unwrap();
     for destination in [format!("file://{}", objects.path().display()), "s3://my-logs/x".to_owned()] {
         let bare = Sandbox::builder().extension(world::extension()).emulator(WithoutTelemetry::Accepted);
+        // One that nobody else has: what lies in the machine's own `/tmp` would be adopted.
+        let bare = bare.extension_env("LOGSPOOL_DIR", objects.path().join("spool").display().to_string());
         let sandbox = bare.extension_env("LOGSPOOL_DESTINATION", destination).start().await.unwrap();
         undisturbed(&sandbox).await;
         only_line(&sandbox, "There is no Telemetry API here");
