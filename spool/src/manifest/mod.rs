@@ -276,9 +276,11 @@ fn open_directory(path: &Path) -> io::Result<File> {
     fs::OpenOptions::new().read(true).custom_flags(flags.try_into().unwrap_or(0)).open(path)
 }
 
-/// Opens the database in a directory that must stay open as long as it does.
+/// Opens the database in a directory that must stay open as long as it does. Where there is no `/proc` there is none: sled
+/// would make one, wherever that is.
 fn open(place: &File) -> sled::Result<sled::Db> {
     let path = PathBuf::from(format!("/proc/self/fd/{}", place.as_raw_fd()));
+    fs::metadata(&path)?;
     remove_unfinished_snapshots(&path);
     sled::Config::new().path(path).cache_capacity(CACHE_BYTES).segment_size(SEGMENT_BYTES).flush_every_ms(None).open()
 }
