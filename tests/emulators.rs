@@ -9,22 +9,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use sandbox::s3::Fault;
-use sandbox::{Outcome, Sandbox, SchemaVersion, ShutdownReason, WithoutTelemetry, Work};
+use sandbox::{Sandbox, SchemaVersion, WithoutTelemetry};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use world::{World, assert_whole, the_line};
-
-/// Three invocations and an orderly end, none of which notices the extension.
-async fn undisturbed(sandbox: &Sandbox) {
-    for _ in 0..3 {
-        let invocation = sandbox.invoke(Work::default()).await;
-        assert!(invocation.result.is_ok(), "{:?}", invocation.result);
-        assert_eq!(invocation.outcome, Outcome::Success);
-        assert!(!invocation.suppressed_init, "one life");
-    }
-    let shutdown = sandbox.shutdown(ShutdownReason::Spindown).await;
-    assert!(!shutdown.killed_at_deadline, "{shutdown:?}");
-    assert_eq!(shutdown.exited.and_then(|status| status.code()), Some(0));
-}
+use world::{World, assert_whole, the_line, undisturbed};
 
 /// The one line that was said.
 #[track_caller]

@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use prepared::{prepared, say_skipped};
-use sandbox::{Outcome, Sandbox, SandboxBuilder, ShutdownReason, Work};
+use sandbox::SandboxBuilder;
 use tempfile::TempDir;
-use world::{World, assert_whole, the_line};
+use world::{World, assert_whole, the_line, undisturbed};
 
 /// Where images have the extension.
 const PROGRAM: &str = "/opt/extensions/logspool";
@@ -61,18 +61,6 @@ fn image() -> Option<TempDir> {
 /// A sandbox whose extension lives in the image. Its spool is where later lives look for it.
 fn in_image(world: &World, image: &TempDir) -> SandboxBuilder {
     world.sandbox().extension(PROGRAM).image(image.path()).extension_env("LOGSPOOL_DIR", "/tmp/spool")
-}
-
-async fn undisturbed(sandbox: &Sandbox) {
-    for lines in [5, 200, 5] {
-        let invocation = sandbox.invoke(Work { lines, ..Work::default() }).await;
-        assert!(invocation.result.is_ok(), "{:?}", invocation.result);
-        assert_eq!(invocation.outcome, Outcome::Success);
-        assert!(!invocation.suppressed_init, "one life");
-    }
-    let shutdown = sandbox.shutdown(ShutdownReason::Spindown).await;
-    assert!(!shutdown.killed_at_deadline, "{shutdown:?}");
-    assert_eq!(shutdown.exited.and_then(|status| status.code()), Some(0));
 }
 
 /// What stands in the image, as paths below it.

@@ -15,8 +15,7 @@ mod world;
 
 use matrix::Cell;
 use sandbox::s3::Fault;
-use sandbox::{Sandbox, ShutdownReason, Work};
-use world::{World, the_line};
+use world::{World, the_line, undisturbed};
 
 #[test]
 fn whatever_is_wrong_in_whatever_mode_the_function_works_and_one_line_says_it() {
@@ -24,17 +23,6 @@ fn whatever_is_wrong_in_whatever_mode_the_function_works_and_one_line_says_it() 
     matrix::print(&table);
     let failed = table.values().filter(|cell| matches!(cell, Cell::Failed(_))).count();
     assert_eq!(failed, 0, "cells of {}", table.len());
-}
-
-/// Three invocations and an orderly end, none of which notices the extension.
-async fn undisturbed(sandbox: &Sandbox) {
-    for _ in 0..3 {
-        let invocation = sandbox.invoke(Work::default()).await;
-        assert!(invocation.result.is_ok(), "{:?}", invocation.result);
-    }
-    let shutdown = sandbox.shutdown(ShutdownReason::Spindown).await;
-    assert!(!shutdown.killed_at_deadline, "{shutdown:?}");
-    assert_eq!(shutdown.exited.and_then(|status| status.code()), Some(0));
 }
 
 #[tokio::test]

@@ -11,22 +11,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use between::{Between, CUT, NEXT, REGISTER, SUBSCRIBE};
-use sandbox::{Fault, Outcome, Sandbox, ShutdownReason, StartError, Work};
+use sandbox::{Fault, Sandbox, StartError, Work};
 use tokio::net::TcpListener;
-use world::{World, assert_whole, the_line};
-
-/// Three invocations and an orderly end, none of which notices the extension; all in one life of it.
-async fn undisturbed(sandbox: &Sandbox) {
-    for _ in 0..3 {
-        let invocation = sandbox.invoke(Work::default()).await;
-        assert!(invocation.result.is_ok(), "{:?}", invocation.result);
-        assert_eq!(invocation.outcome, Outcome::Success);
-    }
-    let shutdown = sandbox.shutdown(ShutdownReason::Spindown).await;
-    assert!(!shutdown.killed_at_deadline, "{shutdown:?}");
-    assert_eq!(shutdown.exited.and_then(|status| status.code()), Some(0));
-    assert!(sandbox.subscriptions().len() <= 1, "one life");
-}
+use world::{World, assert_whole, the_line, undisturbed};
 
 async fn assert_all_is_delivered(world: &World, sandbox: &Sandbox) {
     let mut ledgers = vec![sandbox.ledger()];

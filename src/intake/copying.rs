@@ -1,5 +1,6 @@
 //! A process that is copied while it waits: SnapStart takes a snapshot of memory and disk some time between the first `next` and
-//! the first INVOKE, restores it any number of times, and tells an extension nothing of it (platform reference 2.7).
+//! the first INVOKE, restores it any number of times, and tells an extension nothing of it (AWS Lambda
+//! Developer Guide, "Improving startup performance with Lambda SnapStart").
 //!
 //! Whatever is stored before the snapshot, every copy has; whatever is stored after it, one copy has. When it is taken nobody
 //! knows, so no two bodies of that time share a spool: each begins one, whose id is drawn at the append, and ends it. A spool that

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
-use sandbox::{Outcome, Sandbox, ShutdownReason, Work};
-
 use crate::causes::{Logs, ROWS, Row, Stage};
 use crate::modes::Mode;
 use crate::own_namespace;
-use crate::world::{World, assert_whole};
+use crate::world::{World, assert_whole, undisturbed};
 
 /// Most cells wait for the platform most of the time.
 const AT_A_TIME: usize = 4;
@@ -87,18 +85,6 @@ async fn story(row: &Row, mode: Mode) -> Vec<String> {
         Logs::AreNotCollected => assert_eq!(stage.world.puts(), 0),
     }
     output
-}
-
-async fn undisturbed(sandbox: &Sandbox) {
-    for _ in 0..3 {
-        let invocation = sandbox.invoke(Work::default()).await;
-        assert!(invocation.result.is_ok(), "{:?}\n{:#?}", invocation.result, sandbox.extension_output());
-        assert_eq!(invocation.outcome, Outcome::Success);
-        assert!(!invocation.suppressed_init, "one life");
-    }
-    let shutdown = sandbox.shutdown(ShutdownReason::Spindown).await;
-    assert!(!shutdown.killed_at_deadline, "{shutdown:?}");
-    assert_eq!(shutdown.exited.and_then(|status| status.code()), Some(0));
 }
 
 /// Each line is one that is expected, and the one is said once.

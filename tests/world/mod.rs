@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sandbox::oracle::{self, DeliveredObject, Verdict};
 use sandbox::s3::{S3Server, StoredObject};
-use sandbox::{Category, Ledger, Sandbox, SandboxBuilder, ShutdownReason, Work};
+use sandbox::{Category, Ledger, Outcome, Sandbox, SandboxBuilder, ShutdownReason, Work};
 use tempfile::TempDir;
 
 pub const BUCKET: &str = "logs";
@@ -122,6 +122,19 @@ pub fn the_line(sandbox: &Sandbox, part: &str) -> String {
     let found: Vec<_> = output.iter().filter(|line| line.contains(part)).collect();
     assert_eq!(found.len(), 1, "{part:?} must be said once, in {output:#?}");
     found[0].clone()
+}
+
+/// Three invocations and an orderly end, all in one life, none of which notices the extension.
+pub async fn undisturbed(sandbox: &Sandbox) {
+    for _ in 0..3 {
+        let invocation = sandbox.invoke(Work::default()).await;
+        assert!(invocation.result.is_ok(), "{:?}\n{:#?}", invocation.result, sandbox.extension_output());
+        assert_eq!(invocation.outcome, Outcome::Success);
+        assert!(!invocation.suppressed_init, "one life");
+    }
+    let shutdown = sandbox.shutdown(ShutdownReason::Spindown).await;
+    assert!(!shutdown.killed_at_deadline, "{shutdown:?}");
+    assert_eq!(shutdown.exited.and_then(|status| status.code()), Some(0));
 }
 
 /// Sleeps as part of a story (a pause between invocations), never to wait for something.

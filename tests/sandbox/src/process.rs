@@ -63,16 +63,14 @@ impl Process {
         on_death: impl Future<Output = ()> + Send + 'static,
         on_exit: impl FnOnce(ExitStatus) + Send + 'static,
     ) -> io::Result<Self> {
-        let [stdout_sink, stderr_sink] = sinks;
-        let (stdout, stdout_writer) = Capture::start(stdout_sink)?;
-        let (stderr, stderr_writer) = Capture::start(stderr_sink)?;
-        let child = spawn(program, stdout_writer, stderr_writer)?;
+        let (outputs, [stdout, stderr]) = captures(sinks)?;
+        let child = spawn(program, stdout, stderr)?;
         let pid = child
             .id()
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw)
             .expect("a child that was not waited for has a positive id");
-        Ok(Self::watch(Leader::Started(child), pid, groups, [stdout, stderr], on_death, on_exit))
+        Ok(Self::watch(Leader::Started(child), pid, groups, outputs, on_death, on_exit))
     }
 
     /// Takes a process that `revive` brings to life as a child of this one, with these as stdout and stderr.
@@ -84,11 +82,9 @@ impl Process {
         on_death: impl Future<Output = ()> + Send + 'static,
         on_exit: impl FnOnce(ExitStatus) + Send + 'static,
     ) -> io::Result<Self> {
-        let [stdout_sink, stderr_sink] = sinks;
-        let (stdout, stdout_writer) = Capture::start(stdout_sink)?;
-        let (stderr, stderr_writer) = Capture::start(stderr_sink)?;
-        revive(stdout_writer, stderr_writer).await?;
-        Ok(Self::watch(Leader::Revived(pid), pid, groups, [stdout, stderr], on_death, on_exit))
+        let (outputs, [stdout, stderr]) = captures(sinks)?;
+        revive(stdout, stderr).await?;
+        Ok(Self::watch(Leader::Revived(pid), pid, groups, outputs, on_death, on_exit))
     }
 
     fn watch(
@@ -151,6 +147,13 @@ impl Process {
             output.drain().await;
         }
     }
+}
+
+/// Readers of stdout and stderr, and what the process writes to.
+fn captures(sinks: [Sink; 2]) -> io::Result<([Capture; 2], [OwnedFd; 2])> {
+    let [stdout, stderr] = sinks.map(Capture::start);
+    let ((stdout, stdout_writer), (stderr, stderr_writer)) = (stdout?, stderr?);
+    Ok(([stdout, stderr], [stdout_writer, stderr_writer]))
 }
 
 fn spawn(program: &Program, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Child> {

@@ -1,4 +1,5 @@
-//! Credentials of an environment that is restored from a snapshot: none are in its variables (platform reference 2.7).
+//! Credentials of an environment that is restored from a snapshot: none are in its variables (AWS Lambda Developer
+//! Guide, "Improving startup performance with Lambda SnapStart").
 
 use std::time::{Duration, SystemTime};
 

@@ -1,5 +1,5 @@
-//! SnapStart: memory and disk are copied behind Init and brought back to life, each copy in an environment of its own (platform
-//! reference 2.7). The extension is copied by CRIU, as it is, its heap and its descriptors; connections are not. A function of
+//! SnapStart: memory and disk are copied behind Init and brought back to life, each copy in an environment of its own (AWS
+//! Lambda Developer Guide, "Improving startup performance with Lambda SnapStart"). The extension is copied by CRIU, as it is, its heap and its descriptors; connections are not. A function of
 //! such an environment is told of the restore by its runtime, so it is started anew.
 
 use std::fs;
