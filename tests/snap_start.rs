@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sandbox::{Fate, Ledger, Sandbox, SandboxBuilder, ShutdownReason, Work};
+use sandbox::{Fate, Ledger, Sandbox, SandboxBuilder, ShutdownReason, StartError, Work};
 use serde_json::json;
 use tempfile::TempDir;
 use world::{World, assert_whole, file_name, pause, signal};
@@ -161,6 +161,25 @@ struct Copies {
 /// Copies a running process, and lets each copy live its life, one after the other, with its own words before the first
 /// invocation.
 async fn copies(criu: &Path, lives: &[(&[&str], Life)]) -> Copies {
+    for _ in 0..TRIES {
+        match try_copies(criu, lives).await {
+            Ok(copies) => return copies,
+            Err(error) if is_taken(&error) => println!("once more, since somebody else has taken it: {error}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("{TRIES} times somebody else had taken the process id or a port");
+}
+
+/// A copy has the process id and the ports of the original. Between two lives anybody on this machine may take them.
+const TRIES: u32 = 5;
+
+fn is_taken(error: &StartError) -> bool {
+    let error = error.to_string();
+    ["Address already in use", "File exists", "bind"].iter().any(|taken| error.contains(taken))
+}
+
+async fn try_copies(criu: &Path, lives: &[(&[&str], Life)]) -> Result<Copies, StartError> {
     let (world, directory) = (World::new().await, TempDir::new().unwrap());
     let original = started(snap_start(&world)).await;
     say(&original, "before the snapshot").await;
@@ -168,7 +187,7 @@ async fn copies(criu: &Path, lives: &[(&[&str], Life)]) -> Copies {
     let mut ledgers = vec![original.ledger()];
     drop(original);
     for (number, (words, life)) in lives.iter().enumerate() {
-        let copy = Sandbox::restore(&snapshot).await.unwrap();
+        let copy = Sandbox::restore(&snapshot).await?;
         for words in *words {
             say(&copy, &format!("{words} of {number}")).await;
         }
@@ -183,7 +202,7 @@ async fn copies(criu: &Path, lives: &[(&[&str], Life)]) -> Copies {
         drop(copy);
         ledgers.extend(world.heal().await);
     }
-    Copies { world, ledgers }
+    Ok(Copies { world, ledgers })
 }
 
 #[derive(Debug, Clone, Copy)]
