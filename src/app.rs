@@ -327,8 +327,9 @@ async fn subscribe(client: &Client, id: &ExtensionId, config: &Config, concurren
 }
 
 fn metrics(config: &Config) -> Option<Metrics> {
+    let interval = config.emf?;
     let facts = Facts::new(&config.function.name, &config.function.version);
-    Some(Metrics::new(facts, config.emf?, Writer::stdout(), now_ms()))
+    Some(Metrics::new(facts, interval, Writer::stdout(), now_ms()))
 }
 
 fn line_style(config: &Config, account: Option<&str>) -> LineStyle {

@@ -57,12 +57,14 @@ async fn live_on(sandbox: &Sandbox, invocations: usize) {
 #[tokio::test]
 async fn before_the_first_invocation_nothing_is_asked_for_nothing_runs_and_no_two_bodies_share_a_spool() {
     let world = World::new().await;
-    let sandbox = started(snap_start(&world)).await;
+    let metrics = [("LOGSPOOL_EMF", "true"), ("LOGSPOOL_EMF_INTERVAL", "1s")];
+    let with_metrics = metrics.iter().fold(snap_start(&world), |it, (name, value)| it.extension_env(*name, *value));
+    let sandbox = started(with_metrics).await;
     for words in ["first words", "second words", "third words"] {
         say(&sandbox, words).await;
     }
-    // Longer than an upload is taken to need when nothing is known of handlers.
-    pause(500).await;
+    // Longer than an upload is taken to need when nothing is known of handlers, and than metrics wait for.
+    pause(2_500).await;
     assert_eq!((world.s3.requests().len(), credentials_asked(&sandbox)), (0, 0), "a snapshot holds neither");
     assert_eq!(threads(&sandbox), 1, "nor a thread, whose state nobody knows");
     let sled = world.spools().iter().flat_map(|spool| std::fs::read_dir(spool).unwrap()).any(|entry| {

@@ -31,7 +31,7 @@ use half::Half;
 pub use line::{
     Field, FieldFacts, LineSettings, LineStyle, dropped as dropped_line, end as end_line, fragment as fragment_line,
 };
-use remedy::roll;
+use remedy::{begin_on_disk, roll};
 use repetition::Repetitions;
 use spell::Spell;
 use spool::{ActiveFacts, AppendError, BodyId, Orphan, SealReason, Spool, SpoolEvent, SpoolId};
@@ -41,7 +41,6 @@ use summary::Summaries;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::deadline::now_ms;
-use crate::identity;
 use crate::lifecycle::machine::seal_policy::SealPolicy;
 use crate::runtime_api::event::StreamTypes;
 use crate::telemetry::event::format_time;
@@ -214,11 +213,9 @@ impl Intake {
         self.with_spool(|state, spool| {
             state.orphans.extend(spool.take_cleared());
             if spool.is_volatile() {
-                let parted = state.parted.with(spool);
-                let Ok(orphan) = spool.roll(identity::fresh(now_ms), now_ms) else { return };
-                state.parted = parted;
-                crate::warn!("spool={} Logs are durable again.", spool.id());
-                state.orphans.push(orphan);
+                if begin_on_disk(state, spool, now_ms).is_ok() {
+                    crate::warn!("spool={} Logs are durable again.", spool.id());
+                }
             } else if !spool.is_in_place() {
                 let left = spool.id();
                 roll(state, spool, &AppendError::Stuck(std::io::ErrorKind::NotFound.into()), now_ms);

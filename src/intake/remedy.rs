@@ -1,6 +1,6 @@
 //! What is done about an append that has failed.
 
-use spool::{AppendError, CreateError, Spool};
+use spool::{AppendError, CreateError, Orphan, Spool};
 
 use super::State;
 use crate::identity;
@@ -50,12 +50,23 @@ pub(super) fn roll(state: &mut State, spool: &mut Spool, error: &AppendError, no
 
 /// Begins a new life: in a new directory, which may lie on sound blocks, else in memory.
 pub(super) fn begin_anew(state: &mut State, spool: &mut Spool, now_ms: i64) -> Result<(), CreateError> {
+    begin_on_disk(state, spool, now_ms)
+        .or_else(|_| leave(state, spool, |spool| spool.roll_into_memory(identity::fresh(now_ms), now_ms)))
+}
+
+/// Begins a new life in a new directory.
+pub(super) fn begin_on_disk(state: &mut State, spool: &mut Spool, now_ms: i64) -> Result<(), CreateError> {
+    leave(state, spool, |spool| spool.roll(identity::fresh(now_ms), now_ms))
+}
+
+/// Leaves a spool to adoption; what it has counted stays counted.
+fn leave(
+    state: &mut State,
+    spool: &mut Spool,
+    roll: impl FnOnce(&mut Spool) -> Result<Orphan, CreateError>,
+) -> Result<(), CreateError> {
     let parted = state.parted.with(spool);
-    let orphan = match spool.roll(identity::fresh(now_ms), now_ms) {
-        Ok(orphan) => orphan,
-        Err(_) => spool.roll_into_memory(identity::fresh(now_ms), now_ms)?,
-    };
-    state.orphans.push(orphan);
+    state.orphans.push(roll(spool)?);
     state.parted = parted;
     Ok(())
 }

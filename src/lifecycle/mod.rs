@@ -172,8 +172,12 @@ impl Lifecycle {
         }
     }
 
-    /// Behind what has happened, so that nothing waits for it. Metrics that panic are told no more.
+    /// Behind what has happened, so that nothing waits for it. Metrics that panic are told no more. A line is written by a thread,
+    /// and none may be in a snapshot.
     fn tell_metrics(&mut self) {
+        if self.may_be_copied {
+            return;
+        }
         let now_ms = now_ms();
         let Some(mut metrics) = self.links.metrics.take_if(|metrics| metrics.are_due(now_ms)) else { return };
         let told = catch_unwind(AssertUnwindSafe(|| {
