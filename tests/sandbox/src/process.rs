@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, setsid, waitid};
 use tokio::process::Child;
 use tokio::sync::watch;
 
@@ -164,8 +164,13 @@ fn spawn(program: &Program, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Chil
         .envs(&program.variables)
         .stdin(Stdio::null())
         .stdout(stdout)
-        .stderr(stderr)
-        .process_group(0);
+        .stderr(stderr);
+    // A group of its own, so that all of it can be ended; and a session of its own, since only a whole session can be copied.
+    #[expect(unsafe_code, reason = "between fork and exec; one system call, and nothing is allocated")]
+    // SAFETY: setsid is safe to call there (signal-safety(7)).
+    unsafe {
+        command.pre_exec(|| Ok(setsid().map(drop)?));
+    }
     if let Some(directory) = &program.current_dir {
         command.current_dir(directory);
     }
