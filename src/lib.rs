@@ -12,7 +12,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | compose | [`app`], [`adoption`], [`config`]; [`tools`] for people |
+//! | compose | [`app`], [`adoption`], [`config`]; [`tools`] and [`archive`] for people |
 //! | drive | [`lifecycle`], [`earlier_life`], [`intake`], [`upload::outbox`], [`upload::uploader`] |
 //! | touch the outside | [`runtime_api::client`], [`telemetry::listener`], [`upload::store`], the crate `spool` |
 //! | pure | `intake::attribution`, [`lifecycle::machine`], [`metrics`] but for its writer, [`upload::object_key`], [`upload::retry`] |
@@ -20,6 +20,7 @@
 
 pub mod adoption;
 pub mod app;
+pub mod archive;
 pub mod config;
 pub mod deadline;
 pub mod earlier_life;

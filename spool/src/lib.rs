@@ -57,8 +57,8 @@ pub use adopt::{
     Adopted, AdoptionReport, BodyId, Found, NotAdopted, Orphan, StreamEnd, Tail, TailBudget, UnknownVersion,
     find_orphans,
 };
-pub use codec::{Codec, CodecError, Compression, compress_whole};
-pub use format::checksum::object_digest;
+pub use codec::{Codec, CodecError, Compression, compress_whole, decoder};
+pub use format::checksum::{ObjectDigest, object_digest};
 pub use format::meta::{META_BYTES_MAX, Meta};
 pub use id::{FragmentId, SegmentId, Seqno, SpoolId, SpoolIdError};
 pub use inspect::{

@@ -149,6 +149,36 @@ impl Config {
     }
 }
 
+/// A place that a person names on the command line, with the settings of it that the environment has: `S3_…`, region, credentials.
+///
+/// # Errors
+/// Everything that keeps it from being used, in one line.
+pub fn place(text: &str, vars: &dyn Vars) -> Result<StoreSettings, String> {
+    let named = Named { text, vars };
+    let (config, errors) = Config::read(&named);
+    config.delivery.map(|delivery| delivery.destination).ok_or_else(|| errors.to_string())
+}
+
+/// The environment, with another destination.
+struct Named<'a> {
+    text: &'a str,
+    vars: &'a dyn Vars,
+}
+
+impl Vars for Named<'_> {
+    fn get(&self, name: &str) -> Option<String> {
+        if name == settings::DESTINATION.variable() { Some(self.text.to_owned()) } else { self.vars.get(name) }
+    }
+
+    fn names(&self, prefix: &str) -> Vec<String> {
+        self.vars.names(prefix)
+    }
+
+    fn shown(&self, name: &str) -> String {
+        if name == settings::DESTINATION.variable() { self.text.to_owned() } else { self.vars.shown(name) }
+    }
+}
+
 struct Reader<'a> {
     vars: &'a dyn Vars,
     errors: Vec<ConfigError>,

@@ -1,4 +1,4 @@
-//! Objects back to lines, for people who look at a spool. Nothing that ships records needs it.
+//! Objects back to lines, for people who look at a spool or at what was delivered. Nothing that ships records needs it.
 
 use std::io::{self, Read};
 
@@ -6,8 +6,11 @@ use flate2::read::MultiGzDecoder;
 
 use super::Codec;
 
-/// Reads the lines of an object, all of its frames.
-pub(crate) fn decoder<'a>(codec: Codec, object: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+/// Reads the lines of an object, all of its frames (zstd) or members (gzip).
+///
+/// # Errors
+/// When the codec has no memory to begin with; reading fails where the object is damaged or cut short.
+pub fn decoder<'a>(codec: Codec, object: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     Ok(match codec {
         Codec::None => Box::new(object),
         Codec::Zstd => Box::new(zstd::stream::read::Decoder::new(object)?),

@@ -10,7 +10,7 @@ mod encoder;
 mod gzip;
 mod tracker;
 
-pub(crate) use decoder::decoder;
+pub use decoder::decoder;
 pub use encoder::CodecError;
 pub(crate) use encoder::{Encoded, Encoder};
 pub(crate) use tracker::FrameTracker;

@@ -70,27 +70,37 @@ fn low_32_bits(value: u64) -> u32 {
 
 /// The running digest of an object: CRC-64/NVME, the checksum that S3 itself verifies (`x-amz-checksum-crc64nvme`).
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ObjectDigest {
+pub struct ObjectDigest {
     crc: Digest,
     bytes: u64,
 }
 
 impl ObjectDigest {
+    /// Of no bytes yet.
     pub(crate) fn new() -> Self {
         Self { crc: Digest::new(CrcAlgorithm::Crc64Nvme), bytes: 0 }
     }
 
-    pub(crate) fn update(&mut self, bytes: &[u8]) {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
         self.crc.update(bytes);
         self.bytes += bytes.len() as u64;
     }
 
-    pub(crate) fn value(&self) -> u64 {
+    /// The digest of all bytes so far.
+    pub fn value(&self) -> u64 {
         self.crc.finalize()
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
+    /// How many bytes there were.
+    pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+}
+
+impl Default for ObjectDigest {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

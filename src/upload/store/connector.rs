@@ -7,7 +7,7 @@
 //!   peer closed it this instant) fails with [`TransportError::is_stale`], and the store may replace it.
 //! * **Cancelling closes.** Dropping the future of a request drops its connection: half a request is never followed by
 //!   another one.
-//! * A response is read whole, up to [`RESPONSE_BYTES_MAX`], before the connection is kept. What is beyond is not read: the
+//! * A response is read whole, up to the limit of the store, before the connection is kept. What is beyond is not read: the
 //!   connection goes instead.
 //! * Nothing here has a time limit of its own: the store bounds the whole attempt, names, connecting and TLS included.
 //!   Names are resolved by the system's resolver on tokio's blocking pool, where a lookup may outlive the attempt.
@@ -46,7 +46,7 @@ use super::tls::{CaFileError, Tls};
 use super::{CHUNK_BYTES_MAX, chain};
 
 /// Responses to a PUT are empty or a short error document; what a proxy may send instead is cut here.
-const RESPONSE_BYTES_MAX: usize = 64 * 1024;
+pub(super) const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// What of a body waits for the socket: one chunk on its way and the next one read. hyper's own limit is three times that.
 pub(super) const BUFFER_BYTES_MAX: usize = 2 * CHUNK_BYTES_MAX;
 
@@ -63,6 +63,7 @@ struct Shared {
     tls: Arc<Tls>,
     proxies: ProxySettings,
     idle_max: Duration,
+    answer_bytes_max: usize,
     idle: Mutex<Option<Idle>>,
 }
 
@@ -72,24 +73,24 @@ struct Idle {
 }
 
 impl Connector {
-    pub(super) fn new(tls: Tls, proxies: ProxySettings, idle_max: Duration) -> Self {
-        Self::with(Arc::new(tls), proxies, idle_max)
+    pub(super) fn new(tls: Tls, proxies: ProxySettings, idle_max: Duration, answer_bytes_max: usize) -> Self {
+        Self::with(Arc::new(tls), proxies, idle_max, answer_bytes_max)
     }
 
-    fn with(tls: Arc<Tls>, proxies: ProxySettings, idle_max: Duration) -> Self {
-        Self { shared: Arc::new(Shared { tls, proxies, idle_max, idle: Mutex::new(None) }) }
+    fn with(tls: Arc<Tls>, proxies: ProxySettings, idle_max: Duration, answer_bytes_max: usize) -> Self {
+        Self { shared: Arc::new(Shared { tls, proxies, idle_max, answer_bytes_max, idle: Mutex::new(None) }) }
     }
 
     /// One that trusts the same authorities and uses the same proxies, for single requests to somebody else: it keeps no
     /// connection, and does not cost this one the connection that it keeps.
     #[cfg(feature = "assume-role")]
     pub(super) fn for_single_requests(&self) -> Self {
-        Self::with(Arc::clone(&self.shared.tls), self.shared.proxies.clone(), Duration::ZERO)
+        Self::with(Arc::clone(&self.shared.tls), self.shared.proxies.clone(), Duration::ZERO, ANSWER_BYTES_MAX)
     }
 
     /// One for single requests to somebody near, whom no proxy could reach.
     pub(super) fn for_single_requests_nearby(&self) -> Self {
-        Self::with(Arc::clone(&self.shared.tls), ProxySettings::default(), Duration::ZERO)
+        Self::with(Arc::clone(&self.shared.tls), ProxySettings::default(), Duration::ZERO, ANSWER_BYTES_MAX)
     }
 
     /// Sends one request without the SDK.
@@ -128,7 +129,7 @@ impl Shared {
             .send_request(request)
             .await
             .map_err(|source| TransportError::Exchange { source, reused })?;
-        let response = read(response).await?;
+        let response = read(response, self.answer_bytes_max).await?;
         self.keep(connection);
         Ok(response)
     }
@@ -232,15 +233,15 @@ fn to_peer(mut request: Request<SdkBody>, peer: &Peer) -> Result<Request<SdkBody
 }
 
 /// The response with its body, or with the beginning of one that is too long.
-async fn read(response: Response<Incoming>) -> Result<Response<Bytes>, TransportError> {
+async fn read(response: Response<Incoming>, bytes_max: usize) -> Result<Response<Bytes>, TransportError> {
     let (head, mut incoming) = response.into_parts();
     let mut body = BytesMut::new();
-    while body.len() < RESPONSE_BYTES_MAX
+    while body.len() < bytes_max
         && let Some(frame) = incoming.frame().await
     {
         let frame = frame.map_err(|source| TransportError::Exchange { source, reused: false })?;
         if let Ok(data) = frame.into_data() {
-            let room = RESPONSE_BYTES_MAX - body.len();
+            let room = bytes_max - body.len();
             body.extend_from_slice(&data[..data.len().min(room)]);
         }
     }

@@ -81,7 +81,7 @@ impl ObjectStore for FileStore {
 }
 
 /// Where an object lies. A key whose parts are not all plain names would lead elsewhere.
-fn path_below(root: &Path, key: &str) -> Result<PathBuf, PutError> {
+pub(super) fn path_below(root: &Path, key: &str) -> Result<PathBuf, PutError> {
     let plain = |part: &str| {
         let mut components = Path::new(part).components();
         matches!(components.next(), Some(Component::Normal(name)) if name == OsStr::new(part))

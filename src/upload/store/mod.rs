@@ -17,10 +17,12 @@ mod connector;
 pub mod credentials;
 mod early_answer;
 pub mod file;
+pub mod file_reading;
 pub mod log;
 pub mod meaning;
 pub mod peer;
 pub mod proxy;
+pub mod reading;
 pub mod s3;
 mod tls;
 

@@ -1,4 +1,5 @@
-//! `s3://`: one PUT per object, through the AWS SDK over our own `connector`.
+//! `s3://`: one PUT per object, through the AWS SDK over our own `connector`; and for people who read them back, listings and
+//! pieces of objects.
 //!
 //! * **One request per attempt, when all is well.** The SDK's retries are off (it could not repeat a streamed body anyway); when
 //!   to try again is decided elsewhere. Within an attempt the request is sent again only for a `remedy` that needs no wait,
@@ -17,6 +18,8 @@
 
 mod bucket;
 mod checksum;
+mod reading;
+mod refusal;
 mod remedy;
 mod request;
 mod settings;
@@ -26,18 +29,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_s3::Client;
 pub use bucket::{Bucket, BucketError};
+use reading::{Get, List};
+use refusal::Refusal;
 use remedy::{Failed, Remedy, Used};
-use request::Refusal;
+use request::Put;
 pub use settings::{
     CONNECTION_IDLE_MAX_DEFAULT, Checksum, Encryption, IfNoneMatch, REQUEST_TIMEOUT_DEFAULT, S3Settings, StoreError,
     is_open_to_others,
 };
 
-use super::connector::Connector;
-use super::credentials::{CredentialSource, Credentials};
+use super::connector::{ANSWER_BYTES_MAX, Connector};
+use super::credentials::{AccessKeys, CredentialSource, Credentials};
 use super::meaning::Meaning;
+use super::reading::{Depth, Page};
 use super::tls::Tls;
-use super::{Object, ObjectStore, PutError, PutErrorKind, PutFuture, PutOutcome};
+use super::{Object, ObjectStore, PutError, PutErrorKind, PutFuture};
+use bytes::Bytes;
+use std::ops::Range;
 
 /// A bucket.
 pub struct S3Store {
@@ -45,6 +53,19 @@ pub struct S3Store {
     credentials: Credentials,
     connector: Connector,
     learned: Mutex<Learned>,
+}
+
+/// A request to S3 that may be sent more than once within an attempt.
+trait Operation: Sync {
+    type Answer: Send;
+
+    /// Sends it once.
+    fn send(
+        &self,
+        client: &Client,
+        keys: &AccessKeys,
+        is_conditional: bool,
+    ) -> impl Future<Output = Result<Self::Answer, Refusal>> + Send;
 }
 
 /// What the store has told about itself, and the client that follows from it.
@@ -60,6 +81,18 @@ impl S3Store {
     /// # Errors
     /// Settings of which no request can be made.
     pub fn new(settings: S3Settings, credentials: CredentialSource) -> Result<Self, StoreError> {
+        Self::with(settings, credentials, ANSWER_BYTES_MAX)
+    }
+
+    /// One to read with: answers may be as long as a page of a listing, or a piece of an object.
+    ///
+    /// # Errors
+    /// Settings of which no request can be made.
+    pub fn for_reading(settings: S3Settings, credentials: CredentialSource) -> Result<Self, StoreError> {
+        Self::with(settings, credentials, reading::ANSWER_BYTES_MAX)
+    }
+
+    fn with(settings: S3Settings, credentials: CredentialSource, answer_bytes_max: usize) -> Result<Self, StoreError> {
         settings.check()?;
         let learned = Learned {
             region: settings.first_region().to_owned(),
@@ -67,25 +100,47 @@ impl S3Store {
             client: None,
         };
         let tls = Tls::new(settings.ca_file.clone());
-        let connector = Connector::new(tls, settings.proxies.clone(), settings.connection_idle_max);
+        let connector = Connector::new(tls, settings.proxies.clone(), settings.connection_idle_max, answer_bytes_max);
         let credentials = Credentials::new(credentials, &connector);
         Ok(Self { connector, learned: Mutex::new(learned), settings, credentials })
     }
 
-    async fn attempt(&self, object: &Object<'_>) -> Result<PutOutcome, PutError> {
+    /// A page of what lies under the keys that begin with `folder`, below the prefix.
+    ///
+    /// # Errors
+    /// As of a put; after [`PutErrorKind::Retry`] it may be asked for again.
+    pub async fn list(&self, folder: &str, depth: Depth, after: Option<&str>) -> Result<Page, PutError> {
+        self.in_time(&List { settings: &self.settings, folder, depth, after }).await
+    }
+
+    /// A piece of an object.
+    ///
+    /// # Errors
+    /// As of a put; after [`PutErrorKind::Retry`] it may be asked for again.
+    pub async fn read(&self, key: &str, range: Range<u64>) -> Result<Bytes, PutError> {
+        self.in_time(&Get { settings: &self.settings, key, range }).await
+    }
+
+    async fn in_time<O: Operation>(&self, operation: &O) -> Result<O::Answer, PutError> {
+        let limit = self.settings.request_timeout;
+        tokio::time::timeout(limit, self.attempt(operation))
+            .await
+            .unwrap_or_else(|_elapsed| Err(PutError::new(PutErrorKind::Retry, format!("no answer within {limit:?}"))))
+    }
+
+    async fn attempt<O: Operation>(&self, operation: &O) -> Result<O::Answer, PutError> {
         let (mut used, mut plain_is_tried) = (Used::default(), false);
         loop {
             let keys = self.credentials.keys().await?;
             let (client, region, is_conditional) = self.prepared();
             let is_conditional = is_conditional && !plain_is_tried;
-            let refusal = match request::put(&client, &keys, &self.settings, object, is_conditional).await {
-                Ok(()) => {
+            let refusal = match operation.send(&client, &keys, is_conditional).await {
+                Ok(answer) => {
                     if plain_is_tried {
                         self.conditions_are_refused();
                     }
-                    return Ok(PutOutcome::Stored);
+                    return Ok(answer);
                 }
-                Err(Refusal { meaning: Meaning::AlreadyThere, .. }) => return Ok(PutOutcome::AlreadyThere),
                 Err(refusal) => refusal,
             };
             // What was refused is dropped at once, whoever needs keys next.
@@ -143,12 +198,7 @@ fn failed<'a>(refusal: &'a Refusal, region: &'a str) -> Failed<'a> {
 
 impl ObjectStore for S3Store {
     fn put<'a>(&'a self, object: &'a Object<'a>) -> PutFuture<'a> {
-        Box::pin(async move {
-            let limit = self.settings.request_timeout;
-            tokio::time::timeout(limit, self.attempt(object)).await.unwrap_or_else(|_elapsed| {
-                Err(PutError::new(PutErrorKind::Retry, format!("no answer within {limit:?}")))
-            })
-        })
+        Box::pin(async move { self.in_time(&Put { settings: &self.settings, object }).await })
     }
 
     fn describe(&self) -> String {

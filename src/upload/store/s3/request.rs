@@ -4,25 +4,22 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
-    AppName, BehaviorVersion, Config, IdentityCache, Region, RequestChecksumCalculation, StalledStreamProtectionConfig,
+    AppName, BehaviorVersion, Builder as ConfigBuilder, Config, IdentityCache, Region, RequestChecksumCalculation,
+    ResponseChecksumValidation, StalledStreamProtectionConfig,
 };
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::operation::RequestId as _;
-use aws_sdk_s3::operation::put_object::PutObjectError;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ServerSideEncryption, StorageClass};
 use aws_smithy_async::rt::sleep::TokioSleep;
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_xml::decode::{Document, try_data};
 
 use super::super::body::{BodyFailure, RequestBody};
-use super::super::connector::{Connector, TransportError};
+use super::super::connector::Connector;
 use super::super::credentials::AccessKeys;
-use super::super::meaning::{Answer, Meaning, meaning};
-use super::super::{Object, PutError, PutErrorKind, chain, one_line};
-use super::checksum;
+use super::super::meaning::Meaning;
+use super::super::{Object, PutOutcome};
+use super::refusal::Refusal;
 use super::settings::{Encryption, S3Settings};
+use super::{Operation, checksum};
 
 /// A client for one region. Keys change in its life, so each request brings them. Time limits, retries, credentials' cache and checksums of the SDK are off
 /// because each has its owner here.
@@ -37,6 +34,7 @@ pub(super) fn client(settings: &S3Settings, region: &str, connector: &Connector)
         .timeout_config(TimeoutConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .force_path_style(settings.path_style)
         .use_fips(settings.fips)
         .use_dual_stack(settings.dual_stack)
@@ -47,26 +45,39 @@ pub(super) fn client(settings: &S3Settings, region: &str, connector: &Connector)
     Client::from_conf(config.build())
 }
 
-/// A request that did not end with success.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) error: PutError,
-    pub(super) meaning: Meaning,
-    pub(super) was_stale: bool,
-    /// Where the bucket is, in the store's words.
-    pub(super) told_region: Option<String>,
+/// An object to store.
+pub(super) struct Put<'a> {
+    pub(super) settings: &'a S3Settings,
+    pub(super) object: &'a Object<'a>,
 }
 
-/// Sends the request once.
-pub(super) async fn put(
+impl Operation for Put<'_> {
+    type Answer = PutOutcome;
+
+    async fn send(&self, client: &Client, keys: &AccessKeys, is_conditional: bool) -> Result<PutOutcome, Refusal> {
+        match put(client, keys, self.settings, self.object, is_conditional).await {
+            Ok(()) => Ok(PutOutcome::Stored),
+            Err(Refusal { meaning: Meaning::AlreadyThere, .. }) => Ok(PutOutcome::AlreadyThere),
+            Err(refusal) => Err(refusal),
+        }
+    }
+}
+
+/// What signs one request.
+pub(super) fn signing(keys: &AccessKeys) -> ConfigBuilder {
+    Config::builder().credentials_provider(keys.to_sdk())
+}
+
+async fn put(
     client: &Client,
     keys: &AccessKeys,
     settings: &S3Settings,
     object: &Object<'_>,
     is_conditional: bool,
 ) -> Result<(), Refusal> {
-    let length = i64::try_from(object.bytes).map_err(|_| own_bytes("the object is too long"))?;
-    let checksum = checksum::header(settings.checksum, object).await.map_err(|error| own_bytes(&error.to_string()))?;
+    let length = i64::try_from(object.bytes).map_err(|_| Refusal::own_bytes("the object is too long"))?;
+    let checksum =
+        checksum::header(settings.checksum, object).await.map_err(|error| Refusal::own_bytes(&error.to_string()))?;
     let body_failure = BodyFailure::default();
     let body = RequestBody::new(object.body.chunks(), object.bytes, body_failure.clone());
     let mut put = with_options(client.put_object(), settings)
@@ -87,11 +98,12 @@ pub(super) async fn put(
     for (name, value) in object.metadata {
         put = put.metadata(*name, value);
     }
-    let signing = Config::builder().credentials_provider(keys.to_sdk());
-    match put.customize().config_override(signing).send().await {
+    match put.customize().config_override(signing(keys)).send().await {
         Ok(_) => Ok(()),
         // Our own bytes first: what the network made of a body that broke off says nothing.
-        Err(error) => Err(body_failure.get().map_or_else(|| refusal(&error, is_conditional), |why| own_bytes(why))),
+        Err(error) => {
+            Err(body_failure.get().map_or_else(|| Refusal::of(&error, is_conditional), |why| Refusal::own_bytes(why)))
+        }
     }
 }
 
@@ -126,101 +138,9 @@ fn tagging(tags: &[(String, String)]) -> String {
     pairs.join("&")
 }
 
-fn own_bytes(why: &str) -> Refusal {
-    let (error, kind) = (PutError::new(PutErrorKind::Body, why), PutErrorKind::Body);
-    Refusal { error, meaning: Meaning::Failed(kind), was_stale: false, told_region: None }
-}
-
-type PutSdkError = SdkError<PutObjectError, HttpResponse>;
-
-fn refusal(error: &PutSdkError, was_conditional: bool) -> Refusal {
-    let transport = transport_error(error);
-    let (code, status) = (error.code(), error.raw_response().map(|raw| raw.status().as_u16()));
-    let meaning = meaning(Answer { code, status, was_sent: was_sent(error), was_conditional });
-    let kind = match meaning {
-        Meaning::Failed(kind) => kind,
-        Meaning::ConditionRefused | Meaning::AlreadyThere => PutErrorKind::Configuration,
-    };
-    let told_region = told_region(error);
-    let message = match transport {
-        Some(transport) => one_line(&transport.to_string()),
-        None => message(error, told_region.as_deref()),
-    };
-    Refusal {
-        error: PutError { kind, code: code.map(one_line), status, message },
-        meaning,
-        was_stale: transport.is_some_and(TransportError::is_stale),
-        told_region,
-    }
-}
-
-fn transport_error(error: &PutSdkError) -> Option<&TransportError> {
-    let SdkError::DispatchFailure(failure) = error else {
-        return None;
-    };
-    std::error::Error::source(failure.as_connector_error()?)?.downcast_ref()
-}
-
-fn was_sent(error: &PutSdkError) -> bool {
-    match error {
-        SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_timeout(),
-        SdkError::TimeoutError(_) => true,
-        _ => false,
-    }
-}
-
-/// Where the bucket is: a header of redirects, or an element of the error document.
-fn told_region(error: &PutSdkError) -> Option<String> {
-    let raw = error.raw_response()?;
-    let of_header = raw.headers().get("x-amz-bucket-region").map(str::to_owned);
-    of_header.or_else(|| region_of(std::str::from_utf8(raw.body().bytes()?).ok()?))
-}
-
-/// `<Error>…<Region>eu-west-1</Region>…</Error>`
-fn region_of(document: &str) -> Option<String> {
-    let mut document = Document::new(document);
-    let mut root = document.root_element().ok()?;
-    while let Some(mut element) = root.next_tag() {
-        if element.start_el().local() == "Region" {
-            return try_data(&mut element).ok().map(|region| region.trim().to_owned());
-        }
-    }
-    None
-}
-
-/// What the store said, where the bucket is if it told, and the request id that its operators will ask for.
-fn message(error: &PutSdkError, told_region: Option<&str>) -> String {
-    if error.raw_response().is_none() {
-        return chain(error);
-    }
-    let mut text = error.message().unwrap_or("no error document").to_owned();
-    if let Some(region) = told_region {
-        text.push_str(&format!(" (the bucket is in {region})"));
-    }
-    if let Some(request_id) = error.request_id() {
-        text.push_str(&format!(" [request {request_id}]"));
-    }
-    one_line(&text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_region_is_read_from_an_error_document() {
-        let table = [
-            ("<?xml version=\"1.0\"?><Error><Code>A</Code><Region>us-east-2</Region></Error>", Some("us-east-2")),
-            ("<Error><Region> us-east-2\n</Region></Error>", Some("us-east-2")),
-            ("<Error><Code>A</Code></Error>", None),
-            ("<Error><Message>Region</Message></Error>", None),
-            ("<html><body>502</body>", None),
-            ("", None),
-        ];
-        for (document, region) in table {
-            assert_eq!(region_of(document).as_deref(), region, "{document}");
-        }
-    }
 
     #[test]
     fn tags_are_written_as_a_query() {

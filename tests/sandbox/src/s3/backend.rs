@@ -144,14 +144,18 @@ impl S3 for Backend {
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let input = request.input;
         self.require_bucket(&input.bucket)?;
-        if input.range.is_some() {
-            return Err(not_implemented("Range"));
+        let (facts, mut bytes) =
+            self.disk.read(&input.bucket, &input.key).map_err(disk_failed)?.ok_or_else(no_such_key)?;
+        let range = input.range.map(|range| range.check(facts.size_bytes)).transpose()?;
+        if let Some(range) = &range {
+            let [start, end] = [range.start, range.end].map(|place| usize::try_from(place).expect("it is in memory"));
+            bytes = bytes[start..end].to_vec();
         }
-        let (facts, bytes) = self.disk.read(&input.bucket, &input.key).map_err(disk_failed)?.ok_or_else(no_such_key)?;
         let checksums = shown_checksums(&facts, input.checksum_mode.as_ref());
         Ok(S3Response::new(GetObjectOutput {
+            content_length: i64::try_from(bytes.len()).ok(),
+            content_range: range.map(|range| format!("bytes {}-{}/{}", range.start, range.end - 1, facts.size_bytes)),
             body: Some(StreamingBlob::from(Body::from(Bytes::from(bytes)))),
-            content_length: i64::try_from(facts.size_bytes).ok(),
             content_type: facts.content_type.clone(),
             content_encoding: facts.content_encoding.clone(),
             e_tag: Some(ETag::Strong(facts.etag.clone())),
@@ -179,9 +183,6 @@ impl S3 for Backend {
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
         let input = request.input;
         self.require_bucket(&input.bucket)?;
-        if input.delimiter.as_ref().is_some_and(|it| !it.is_empty()) {
-            return Err(not_implemented("delimiter"));
-        }
         let keys_max = keys_max(input.max_keys)?;
         let after = match &input.continuation_token {
             Some(token) => key_of_token(token)?,
@@ -189,19 +190,24 @@ impl S3 for Backend {
         };
         let objects = self.disk.list(&input.bucket).map_err(disk_failed)?;
         let prefix = input.prefix.as_deref().unwrap_or_default();
-        let page = page(objects, prefix, &after, keys_max);
+        let delimiter = input.delimiter.as_deref().filter(|it| !it.is_empty());
+        let page = page(objects, prefix, delimiter, &after, keys_max);
 
         let url_encoded = input.encoding_type.as_ref().map(EncodingType::as_str) == Some(EncodingType::URL);
         let show = |text: String| {
             if url_encoded { utf8_percent_encode(&text, LISTING_ESCAPES).to_string() } else { text }
         };
+        let common = |prefix| CommonPrefix { prefix: Some(show(prefix)) };
+        let common_prefixes: Vec<_> = page.common_prefixes.into_iter().map(common).collect();
         Ok(S3Response::new(ListObjectsV2Output {
             name: Some(input.bucket),
-            key_count: i32::try_from(page.objects.len()).ok(),
+            key_count: i32::try_from(page.objects.len() + common_prefixes.len()).ok(),
             max_keys: i32::try_from(keys_max).ok(),
             is_truncated: Some(page.next_after.is_some()),
             next_continuation_token: page.next_after.map(|key| URL_SAFE_NO_PAD.encode(key)),
             contents: Some(page.objects.into_iter().map(|facts| listed(facts, show)).collect()),
+            common_prefixes: Some(common_prefixes),
+            delimiter: input.delimiter,
             continuation_token: input.continuation_token,
             prefix: Some(show(input.prefix.unwrap_or_default())),
             start_after: input.start_after.map(&show),

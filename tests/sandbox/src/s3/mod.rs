@@ -14,7 +14,7 @@
 //! - What owners demand of uploads to a bucket is demanded: [`BucketOptions`]. Encryption, storage class and tags are kept as
 //!   words for tests to look at.
 //!
-//! Not there, and refused with 501 where it would matter: multipart uploads, versions, `Range`, delimiters in listings,
+//! Not there, and refused with 501 where it would matter: multipart uploads, versions,
 //! checksums in trailers, and a key that is also the directory of another (`a` beside `a/b`).
 //!
 //! Both styles of address work: `http://127.0.0.1:PORT/bucket/key`, and `Host: bucket.localhost:PORT` for a client that
