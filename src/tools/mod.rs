@@ -1,38 +1,27 @@
-//! What the program does when a person starts it: `logspool spool ls|cat|check DIR`, `logspool recover DIR`.
+//! What the program does when a person starts it: `logspool verify PLACE`, `logspool spool ls|cat|check DIR`, `logspool recover DIR`.
 //!
 //! The platform starts an extension without an argument, so any argument at all means a person. Tools write to stdout what
 //! was asked for and to stderr what went wrong; those of `spool` change nothing on disk.
 
+mod arguments;
 mod cat;
 mod check;
 mod ls;
+mod moment;
+mod progress;
 mod recover;
 mod table;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use spool::{InspectError, SegmentId};
+use arguments::{Command, USAGE, Usage};
+use spool::InspectError;
 
-const USAGE: &str = "\
-usage: logspool spool ls DIR               what is in a spool directory
-       logspool spool cat DIR [SEGMENT]    its lines, in order; of one segment only
-       logspool spool check DIR            whether all of it can be believed
-       logspool recover DIR [FILE...]      objects that went to the fallback `stdout:`, from the logs in FILEs or stdin
-
-DIR is a spool directory, or one that holds some (LOGSPOOL_DIR). Nothing is written or locked; a living spool may be
-looked at. Losses that are declared are shown by `ls` and are no finding of `check`. The first part of a record whose rest
-has not come is shown by `ls`, and by `cat` as the line that the next life will ship.
-
-`recover` takes whatever holds the lines that begin with `logspool-part`: exports of CloudWatch Logs, the output of `aws logs`,
-pasted text, more than once and in any order. The objects lie below DIR under their keys then, as they would in a bucket.
-
-exit: 0 done, nothing found; 1 `check` found something, `cat` met damage, `recover` misses parts; 2 it could not look
-
-Without an argument logspool is an AWS Lambda extension: the platform starts it.
-";
+use crate::config::{self, Env, StoreSettings};
+use crate::deadline::now_ms;
 
 /// How a tool ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,77 +69,36 @@ enum Failure {
     Read(String, io::Error),
     #[error("{0}")]
     Recover(String),
-}
-
-/// What a person asks for.
-#[derive(Debug, PartialEq, Eq)]
-enum Command {
-    Ls(PathBuf),
-    Cat(PathBuf, Option<SegmentId>),
-    Check(PathBuf),
-    Recover(PathBuf, Vec<PathBuf>),
-    Help,
-}
-
-impl Command {
-    fn parse(arguments: &[OsString]) -> Option<Self> {
-        let words: Vec<_> = arguments.iter().map(|argument| argument.to_str().unwrap_or_default()).collect();
-        let dir = || PathBuf::from(&arguments[2]);
-        match words.as_slice() {
-            ["--help" | "-h" | "help"] | ["spool", "--help" | "-h" | "help"] => Some(Self::Help),
-            ["spool", "ls", _] => Some(Self::Ls(dir())),
-            ["spool", "cat", _] => Some(Self::Cat(dir(), None)),
-            ["spool", "cat", _, segment] => Some(Self::Cat(dir(), Some(SegmentId(segment.parse().ok()?)))),
-            ["spool", "check", _] => Some(Self::Check(dir())),
-            ["recover", _, ..] => {
-                let files = arguments[2..].iter().map(PathBuf::from).collect();
-                Some(Self::Recover(PathBuf::from(&arguments[1]), files))
-            }
-            _ => None,
-        }
-    }
+    #[error(transparent)]
+    Verify(#[from] verify::VerifyError),
+    #[error("{0}")]
+    Place(String),
+    #[error(transparent)]
+    Usage(#[from] Usage),
 }
 
 fn run_with(arguments: &[OsString], out: &mut dyn Write, err: &mut dyn Write) -> Result<Outcome, Failure> {
-    match Command::parse(arguments) {
-        Some(Command::Ls(dir)) => ls::run(&spool::inspect(&dir)?, out),
-        Some(Command::Cat(dir, segment)) => cat::run(&spool::inspect(&dir)?, segment, out, err),
-        Some(Command::Check(dir)) => check::run(&dir, out),
-        Some(Command::Recover(dir, files)) => recover::run(&dir, &files, &mut io::stdin().lock(), out, err),
-        Some(Command::Help) => {
+    match Command::parse(arguments, now_ms())? {
+        Command::Ls(dir) => ls::run(&spool::inspect(&dir)?, out),
+        Command::Cat(dir, segment) => cat::run(&spool::inspect(&dir)?, segment, out, err),
+        Command::Check(dir) => check::run(&dir, out),
+        Command::Recover(dir, files) => recover::run(&dir, &files, &mut io::stdin().lock(), out, err),
+        Command::Verify(options) => verify::run(&options, &places(&options.places)?, now_ms(), out),
+        Command::Help => {
             out.write_all(USAGE.as_bytes())?;
             Ok(Outcome::Clean)
         }
-        None => {
-            err.write_all(USAGE.as_bytes())?;
-            Ok(Outcome::CouldNotLook)
-        }
     }
+}
+
+/// What is there behind the names of places.
+fn places(names: &[String]) -> Result<Vec<StoreSettings>, Failure> {
+    names.iter().map(|name| config::place(name, &Env).map_err(Failure::Place)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn parse(line: &str) -> Option<Command> {
-        Command::parse(&line.split_whitespace().map(OsString::from).collect::<Vec<_>>())
-    }
-
-    #[test]
-    fn arguments_are_understood_or_refused_as_a_whole() {
-        assert_eq!(parse("spool ls /tmp/x"), Some(Command::Ls("/tmp/x".into())));
-        assert_eq!(parse("spool cat /tmp/x"), Some(Command::Cat("/tmp/x".into(), None)));
-        assert_eq!(parse("spool cat /tmp/x 7"), Some(Command::Cat("/tmp/x".into(), Some(SegmentId(7)))));
-        assert_eq!(parse("spool check /tmp/x"), Some(Command::Check("/tmp/x".into())));
-        assert_eq!(parse("--help"), Some(Command::Help));
-        assert_eq!(parse("recover out"), Some(Command::Recover("out".into(), vec![])));
-        assert_eq!(parse("recover out a b"), Some(Command::Recover("out".into(), vec!["a".into(), "b".into()])));
-        for wrong in
-            ["recover", "spool", "spool ls", "spool ls a b", "spool cat a seven", "spool rm a", "ls a", "--version"]
-        {
-            assert_eq!(parse(wrong), None, "{wrong}");
-        }
-    }
 
     fn shown(command: &str, dir: &std::path::Path) -> (Outcome, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());

@@ -1,0 +1,199 @@
+//! What a person asks for, from the words behind the name of the program: pure.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use lexopt::prelude::{Long, Short, Value, ValueExt as _};
+use spool::SegmentId;
+
+use super::moment::{duration, moment};
+use super::verify;
+
+pub(super) const USAGE: &str = "\
+usage: logspool verify PLACE...            whether anything is missing, from a listing
+       logspool spool ls DIR               what is in a spool directory
+       logspool spool cat DIR [SEGMENT]    its lines, in order; of one segment only
+       logspool spool check DIR            whether all of it can be believed
+       logspool recover DIR [FILE...]      objects that went to the fallback `stdout:`, from the logs in FILEs or stdin
+
+PLACE is s3://bucket/prefix or file:///path, as in LOGSPOOL_DESTINATION; settings LOGSPOOL_S3_..., AWS_REGION and credentials come from
+the environment (`eval \"$(aws configure export-credentials --format env)\"` puts those of a profile there).
+
+verify   --deep           read every object: digest, numbers, and that every line parses
+         --since WHEN     only spools that began since (2026-11-26, 2026-11-26T05:00:00Z, 24h, 7d), so that what the bucket
+                          has expired is no loss
+         --settle TIME    how long something may still come (24h)
+         --strict         a spool without an end is a finding, too
+         --invocations    count the invocations that began, to compare with Lambda's metric; reads every object
+         --json           a line for each spool, and one for all
+
+DIR is a spool directory, or one that holds some (LOGSPOOL_DIR). Nothing is written or locked; a living spool may be
+looked at. Losses that are declared are shown by `ls` and are no finding of `check`. The first part of a record whose rest
+has not come is shown by `ls`, and by `cat` as the line that the next life will ship.
+
+`recover` takes whatever holds the lines that begin with `logspool-part`: exports of CloudWatch Logs, the output of `aws logs`,
+pasted text, more than once and in any order. The objects lie below DIR under their keys then, as they would in a bucket.
+
+exit: 0 done, nothing found; 1 `verify` or `check` found something, `cat` met damage, `recover` misses parts; 2 it could not look
+
+Without an argument logspool is an AWS Lambda extension: the platform starts it.
+";
+
+/// What a person asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    Ls(PathBuf),
+    Cat(PathBuf, Option<SegmentId>),
+    Check(PathBuf),
+    Recover(PathBuf, Vec<PathBuf>),
+    Verify(verify::Options),
+    Help,
+}
+
+/// Words that make no sense.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Usage {
+    #[error("{0}")]
+    Words(#[from] lexopt::Error),
+    #[error("{0}")]
+    Value(String),
+    #[error("{0}: `logspool --help` tells what there is")]
+    Command(String),
+}
+
+impl Command {
+    /// `now_ms` is what ages count from.
+    pub(super) fn parse(arguments: &[OsString], now_ms: i64) -> Result<Self, Usage> {
+        let mut words = lexopt::Parser::from_args(arguments);
+        let command = match words.next()? {
+            Some(Value(command)) => command.string()?,
+            Some(Long("help") | Short('h')) => return Ok(Self::Help),
+            Some(other) => return Err(other.unexpected().into()),
+            None => return Err(Usage::Command("nothing was asked for".to_owned())),
+        };
+        match command.as_str() {
+            "help" => Ok(Self::Help),
+            "verify" => verify_options(&mut words, now_ms),
+            "spool" => spool_command(&values(&mut words)?),
+            "recover" => match values(&mut words)?.split_first() {
+                Some((dir, files)) => Ok(Self::Recover(dir.into(), files.iter().map(PathBuf::from).collect())),
+                None => Err(Usage::Command("recover: DIR is missing".to_owned())),
+            },
+            other => Err(Usage::Command(format!("there is no command {other:?}"))),
+        }
+    }
+}
+
+/// Everything that is left, if it has no option.
+fn values(words: &mut lexopt::Parser) -> Result<Vec<OsString>, Usage> {
+    let mut values = Vec::new();
+    while let Some(word) = words.next()? {
+        match word {
+            Value(value) => values.push(value),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(values)
+}
+
+fn spool_command(words: &[OsString]) -> Result<Command, Usage> {
+    let names: Vec<_> = words.iter().map(|word| word.to_str().unwrap_or_default()).collect();
+    let dir = || PathBuf::from(&words[1]);
+    match names.as_slice() {
+        ["ls", _] => Ok(Command::Ls(dir())),
+        ["cat", _] => Ok(Command::Cat(dir(), None)),
+        ["cat", _, segment] => match segment.parse() {
+            Ok(number) => Ok(Command::Cat(dir(), Some(SegmentId(number)))),
+            Err(_) => Err(Usage::Value(format!("{segment:?} is no number of a segment"))),
+        },
+        ["check", _] => Ok(Command::Check(dir())),
+        _ => Err(Usage::Command(format!(
+            "spool {}: ls DIR, cat DIR [SEGMENT] or check DIR is expected",
+            names.join(" ")
+        ))),
+    }
+}
+
+fn verify_options(words: &mut lexopt::Parser, now_ms: i64) -> Result<Command, Usage> {
+    let mut options = verify::Options {
+        places: Vec::new(),
+        since_ms: None,
+        settle: verify::SETTLE_DEFAULT,
+        deep: false,
+        strict: false,
+        json: false,
+        invocations: false,
+    };
+    while let Some(word) = words.next()? {
+        match word {
+            Value(place) => options.places.push(place.string()?),
+            Long("since") => {
+                options.since_ms = Some(moment(&words.value()?.string()?, now_ms).map_err(Usage::Value)?);
+            }
+            Long("settle") => options.settle = duration(&words.value()?.string()?).map_err(Usage::Value)?,
+            Long("deep") => options.deep = true,
+            Long("strict") => options.strict = true,
+            Long("json") => options.json = true,
+            Long("invocations") => options.invocations = true,
+            Long("help") | Short('h') => return Ok(Command::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if options.places.is_empty() {
+        return Err(Usage::Command("verify: PLACE is missing".to_owned()));
+    }
+    Ok(Command::Verify(options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, String> {
+        let words: Vec<_> = line.split_whitespace().map(OsString::from).collect();
+        Command::parse(&words, 1_000_000).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn arguments_are_understood_or_refused_as_a_whole() {
+        assert_eq!(parse("spool ls /tmp/x"), Ok(Command::Ls("/tmp/x".into())));
+        assert_eq!(parse("spool cat /tmp/x"), Ok(Command::Cat("/tmp/x".into(), None)));
+        assert_eq!(parse("spool cat /tmp/x 7"), Ok(Command::Cat("/tmp/x".into(), Some(SegmentId(7)))));
+        assert_eq!(parse("spool check /tmp/x"), Ok(Command::Check("/tmp/x".into())));
+        assert_eq!(parse("recover out"), Ok(Command::Recover("out".into(), vec![])));
+        assert_eq!(parse("recover out a b"), Ok(Command::Recover("out".into(), vec!["a".into(), "b".into()])));
+        for help in ["--help", "-h", "help", "verify --help"] {
+            assert_eq!(parse(help), Ok(Command::Help), "{help}");
+        }
+        for (wrong, why) in [
+            ("recover", "recover: DIR is missing"),
+            ("spool", "is expected"),
+            ("spool ls", "is expected"),
+            ("spool ls a b", "is expected"),
+            ("spool cat a seven", "\"seven\" is no number of a segment"),
+            ("spool rm a", "is expected"),
+            ("ls a", "there is no command \"ls\""),
+            ("--version", "--version"),
+            ("", "nothing was asked for"),
+            ("verify", "verify: PLACE is missing"),
+            ("verify s3://a --depp", "--depp"),
+            ("verify s3://a --since", "--since"),
+            ("verify s3://a --since yesterday", "\"yesterday\" is no moment"),
+            ("verify s3://a --settle 5", "\"5\" is no duration"),
+        ] {
+            let error = parse(wrong).expect_err(wrong);
+            assert!(error.contains(why), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn options_of_verify_may_stand_anywhere() {
+        let Ok(Command::Verify(options)) = parse("verify --deep s3://a/b --since 10s file:///c --json --settle=1h")
+        else {
+            panic!("understood");
+        };
+        assert_eq!(options.places, ["s3://a/b", "file:///c"]);
+        assert_eq!((options.since_ms, options.settle.as_secs()), (Some(990_000), 3_600));
+        assert!(options.deep && options.json && !options.strict && !options.invocations);
+    }
+}

@@ -1,0 +1,66 @@
+//! Moments and spans of time as a person writes them: pure.
+
+use std::time::Duration;
+
+use time::format_description::well_known::Rfc3339;
+use time::{Date, OffsetDateTime, PrimitiveDateTime, Time};
+
+/// A moment, in milliseconds since 1970 UTC: `2026-11-26T05:00:00Z`, `2026-11-26`, or so long ago: `90m`, `24h`, `7d`.
+pub(super) fn moment(text: &str, now_ms: i64) -> Result<i64, String> {
+    if let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) {
+        return Ok(i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX));
+    }
+    let format = time::macros::format_description!("[year]-[month]-[day]");
+    if let Ok(date) = Date::parse(text, &format) {
+        return Ok(PrimitiveDateTime::new(date, Time::MIDNIGHT).assume_utc().unix_timestamp() * 1_000);
+    }
+    let ago = duration(text).map_err(|_| {
+        format!("{text:?} is no moment: 2026-11-26T05:00:00Z, 2026-11-26 or, so long ago, 90m, 24h, 7d is expected")
+    })?;
+    Ok(now_ms.saturating_sub(i64::try_from(ago.as_millis()).unwrap_or(i64::MAX)))
+}
+
+/// `30s`, `90m`, `24h`, `7d`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => 0,
+    };
+    let duration = number.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds));
+    duration
+        .filter(|_| seconds > 0)
+        .map(Duration::from_secs)
+        .ok_or_else(|| format!("{text:?} is no duration: a number with s, m, h or d is expected, like 24h"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_795_694_400_123; // 2026-11-26T12:00:00.123Z
+
+    #[test]
+    fn moments_are_dates_times_or_ages() {
+        let table = [
+            ("2026-11-26T12:00:00Z", NOW - 123),
+            ("2026-11-26T13:00:00.123+01:00", NOW),
+            ("2026-11-26", NOW - 123 - 12 * 3_600_000),
+            ("90m", NOW - 90 * 60_000),
+            ("7d", NOW - 7 * 86_400_000),
+            ("0s", NOW),
+        ];
+        for (text, ms) in table {
+            assert_eq!(moment(text, NOW), Ok(ms), "{text}");
+        }
+        for text in ["", "yesterday", "2026-13-01", "2026-11-26 12:00", "12", "h", "-1h", "99999999999999999999d"] {
+            assert!(moment(text, NOW).is_err(), "{text}");
+        }
+        let error = moment("yesterday", NOW).expect_err("none");
+        assert!(error.starts_with("\"yesterday\" is no moment: "), "{error}");
+    }
+}

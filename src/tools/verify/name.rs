@@ -1,0 +1,140 @@
+//! What a listing says of one spool, in an order that one pass can judge: pure.
+//!
+//! Names are sorted by spool, then by their first number, the longest range first; behind the names of a spool stands what was found
+//! in its objects.
+
+use crate::archive::sorter::Entry;
+use crate::upload::object_key::{FileName, parse_file_name};
+use crate::upload::store::reading::Listed;
+
+/// The last part of a key, which names an object wherever it lies.
+pub(super) fn base_name(key: &str) -> &str {
+    key.rsplit('/').next().unwrap_or(key)
+}
+
+/// Something that is known of a spool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// An object is in a listing.
+    Object(Located),
+    /// An object does not hold what its name says.
+    Finding(String),
+    /// The end line says that nobody knows the tail.
+    UnknownTail,
+}
+
+/// An object, and where it lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Located {
+    /// Which of the places that were named.
+    pub(super) place: u16,
+    pub(super) object: Listed,
+}
+
+impl Located {
+    /// What its name says; only names of objects are sorted.
+    pub(super) fn name(&self) -> FileName<'_> {
+        parse_file_name(base_name(&self.object.key)).expect("it was read when it was listed")
+    }
+}
+
+const OBJECT: u8 = 0;
+const FINDING: u8 = 1;
+const UNKNOWN_TAIL: u8 = 2;
+
+impl Known {
+    /// How it is sorted, and what belongs to it.
+    pub(super) fn entry(&self, spool: &str) -> (Vec<u8>, Vec<u8>) {
+        let mut key = spool.as_bytes().to_vec();
+        match self {
+            Self::Object(Located { place, object }) => {
+                let name = parse_file_name(base_name(&object.key));
+                let (first, last) = name.map_or((0, 0), |name| (name.first, name.last));
+                key.push(OBJECT);
+                key.extend(first.to_be_bytes());
+                key.extend((u64::MAX - last).to_be_bytes());
+                key.extend(base_name(&object.key).as_bytes());
+                let mut value = place.to_be_bytes().to_vec();
+                value.extend(object.modified_ms.to_be_bytes());
+                value.extend(object.bytes.to_be_bytes());
+                value.extend(object.key.as_bytes());
+                (key, value)
+            }
+            Self::Finding(text) => {
+                key.push(FINDING);
+                (key, text.as_bytes().to_vec())
+            }
+            Self::UnknownTail => {
+                key.push(UNKNOWN_TAIL);
+                (key, Vec::new())
+            }
+        }
+    }
+
+    /// The spool, and what is known of it: the inverse of [`Self::entry`].
+    pub(super) fn of_entry(entry: &Entry) -> Option<(String, Self)> {
+        let (spool, rest) = entry.key.split_at_checked(crate::upload::object_key::SPOOL_ID_LEN)?;
+        let spool = String::from_utf8(spool.to_vec()).ok()?;
+        let known = match rest.first()? {
+            &OBJECT => {
+                let (place, rest) = entry.value.split_first_chunk()?;
+                let (modified, rest) = rest.split_first_chunk()?;
+                let (bytes, key) = rest.split_first_chunk()?;
+                let key = String::from_utf8(key.to_vec()).ok()?;
+                let object =
+                    Listed { key, bytes: u64::from_be_bytes(*bytes), modified_ms: i64::from_be_bytes(*modified) };
+                Self::Object(Located { place: u16::from_be_bytes(*place), object })
+            }
+            &FINDING => Self::Finding(String::from_utf8_lossy(&entry.value).into_owned()),
+            _ => Self::UnknownTail,
+        };
+        Some((spool, known))
+    }
+}
+
+/// Whether a name that is none of ours looks as if it was one once.
+pub(super) fn looks_like_ours(key: &str) -> bool {
+    let name = base_name(key);
+    let marks = [".ndjson", ".log", ".dropped"];
+    let stem = name.split('-').next().unwrap_or_default();
+    stem.len() == crate::upload::object_key::SPOOL_ID_LEN && marks.iter().any(|mark| name.contains(mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPOOL: &str = "01JZ8K4M3N5P6Q7R8S9T0V1W2X";
+
+    #[test]
+    fn what_is_sorted_comes_back_and_the_longest_range_comes_first() {
+        let located = |name: &str| {
+            let key = format!("dt=2026-11-26/{SPOOL}-{name}");
+            Known::Object(Located { place: 3, object: Listed { key, bytes: 7, modified_ms: -1 } })
+        };
+        let sorted = [
+            located("000000000000-000000000009-00000000000000ff.ndjson.zst"),
+            located("000000000000-000000000004-00000000000000ff-cut.ndjson.zst"),
+            located("000000000007-000000000009-quota.dropped"),
+            located("1000000000000-1000000000000-00000000000000ff-end.ndjson"),
+            Known::Finding("text".to_owned()),
+            Known::UnknownTail,
+        ];
+        let mut entries: Vec<_> = sorted.iter().map(|known| known.entry(SPOOL)).collect();
+        entries.reverse();
+        entries.sort();
+        let back = entries.into_iter().map(|(key, value)| Entry { key: key.into(), value: value.into() });
+        let back: Vec<_> = back.map(|entry| Known::of_entry(&entry).expect("ours")).collect();
+        assert_eq!(back, sorted.map(|known| (SPOOL.to_owned(), known)));
+    }
+
+    #[test]
+    fn names_that_were_changed_are_told_from_those_of_others() {
+        for name in ["0-1-ff.ndjson.zst", "000000000000-000000000004-00000000000000fg.ndjson", "0-9-Quota.dropped"] {
+            assert!(looks_like_ours(&format!("a/{SPOOL}-{name}")), "{name}");
+        }
+        for name in ["README.md", "a-b.ndjson", "_SUCCESS"] {
+            assert!(!looks_like_ours(name), "{name}");
+        }
+    }
+}
