@@ -1,10 +1,11 @@
 //! Thousands of segments through a store that fails in all ways, by a process that is killed again and again: every byte
-//! arrives once, under one key.
+//! arrives once, under one key; `verify --deep` finds nothing, and every way to take something out of it.
 //!
 //! `LOGSPOOL_TEST_SEGMENTS=10000 cargo test --test faults_and_kills` is the long version, with a kill for every hundred segments.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
 
+mod tampering;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,8 @@ use std::time::Duration;
 
 use sandbox::s3::Fault;
 use sandbox::{ShutdownReason, Work};
-use world::{World, assert_whole, file_name};
+use tampering::{Archive, assert_all_found};
+use world::{BUCKET, World, assert_whole, file_name};
 
 const SEGMENTS: usize = 1_000;
 const SEGMENTS_PER_KILL: usize = 50;
@@ -98,5 +100,9 @@ async fn every_byte_of_thousands_of_segments_arrives_once_under_one_key() {
         objects.iter().map(|object| object.bytes.len()).sum::<usize>(),
         puts.len()
     );
+    let verified = world.tool(&["verify", &format!("s3://{BUCKET}/it"), "--deep", "--strict"]);
+    println!("{}{}", verified.out, verified.err);
+    assert_eq!(verified.code, Some(0), "seed {seed}");
+    println!("found: {:?}", assert_all_found(&world, &Archive::of(&world)));
     assert!(failed * 10 >= puts.len(), "seed {seed}: {failed} of {} requests failed", puts.len());
 }

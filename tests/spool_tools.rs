@@ -23,12 +23,18 @@ fn on(command: &str, dir: &Path) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn arguments_that_make_no_sense_show_the_usage() {
-    for arguments in [&["spool"][..], &["--serve"], &["spool", "rm", "/tmp"], &["spool", "cat", "/tmp", "x"]] {
+fn arguments_that_make_no_sense_are_named() {
+    for (arguments, what) in [
+        (&["spool"][..], "spool"),
+        (&["--serve"], "--serve"),
+        (&["spool", "rm", "/tmp"], "spool rm /tmp"),
+        (&["spool", "cat", "/tmp", "x"], "\"x\""),
+    ] {
         let output = tool(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty());
-        assert!(String::from_utf8_lossy(&output.stderr).starts_with("usage: logspool spool ls DIR"));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.starts_with("logspool: ") && error.contains(what) && error.lines().count() == 1, "{error}");
     }
     let help = tool(&["--help"]);
     assert_eq!(help.status.code(), Some(0));

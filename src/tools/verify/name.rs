@@ -4,7 +4,7 @@
 //! in its objects.
 
 use crate::archive::sorter::Entry;
-use crate::upload::object_key::{FileName, parse_file_name};
+use crate::upload::object_key::{FileName, SPOOL_ID_LEN, parse_file_name, spool_id_time_ms};
 use crate::upload::store::reading::Listed;
 
 /// The last part of a key, which names an object wherever it lies.
@@ -73,7 +73,7 @@ impl Known {
 
     /// The spool, and what is known of it: the inverse of [`Self::entry`].
     pub(super) fn of_entry(entry: &Entry) -> Option<(String, Self)> {
-        let (spool, rest) = entry.key.split_at_checked(crate::upload::object_key::SPOOL_ID_LEN)?;
+        let (spool, rest) = entry.key.split_at_checked(SPOOL_ID_LEN)?;
         let spool = String::from_utf8(spool.to_vec()).ok()?;
         let known = match rest.first()? {
             &OBJECT => {
@@ -92,12 +92,9 @@ impl Known {
     }
 }
 
-/// Whether a name that is none of ours looks as if it was one once.
+/// Whether a name that is none of ours looks as if it was one once: it begins with the id of a spool.
 pub(super) fn looks_like_ours(key: &str) -> bool {
-    let name = base_name(key);
-    let marks = [".ndjson", ".log", ".dropped"];
-    let stem = name.split('-').next().unwrap_or_default();
-    stem.len() == crate::upload::object_key::SPOOL_ID_LEN && marks.iter().any(|mark| name.contains(mark))
+    base_name(key).split_once('-').is_some_and(|(id, _)| spool_id_time_ms(id).is_some())
 }
 
 #[cfg(test)]
@@ -133,7 +130,7 @@ mod tests {
         for name in ["0-1-ff.ndjson.zst", "000000000000-000000000004-00000000000000fg.ndjson", "0-9-Quota.dropped"] {
             assert!(looks_like_ours(&format!("a/{SPOOL}-{name}")), "{name}");
         }
-        for name in ["README.md", "a-b.ndjson", "_SUCCESS"] {
+        for name in ["README.md", "a-b.ndjson", "_SUCCESS", SPOOL] {
             assert!(!looks_like_ours(name), "{name}");
         }
     }

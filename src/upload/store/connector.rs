@@ -46,7 +46,7 @@ use super::tls::{CaFileError, Tls};
 use super::{CHUNK_BYTES_MAX, chain};
 
 /// Responses to a PUT are empty or a short error document; what a proxy may send instead is cut here.
-pub(super) const ANSWER_BYTES_MAX: usize = 64 * 1024;
+pub(super) const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 /// What of a body waits for the socket: one chunk on its way and the next one read. hyper's own limit is three times that.
 pub(super) const BUFFER_BYTES_MAX: usize = 2 * CHUNK_BYTES_MAX;
 
@@ -63,7 +63,7 @@ struct Shared {
     tls: Arc<Tls>,
     proxies: ProxySettings,
     idle_max: Duration,
-    answer_bytes_max: usize,
+    response_bytes_max: usize,
     idle: Mutex<Option<Idle>>,
 }
 
@@ -73,24 +73,24 @@ struct Idle {
 }
 
 impl Connector {
-    pub(super) fn new(tls: Tls, proxies: ProxySettings, idle_max: Duration, answer_bytes_max: usize) -> Self {
-        Self::with(Arc::new(tls), proxies, idle_max, answer_bytes_max)
+    pub(super) fn new(tls: Tls, proxies: ProxySettings, idle_max: Duration, response_bytes_max: usize) -> Self {
+        Self::with(Arc::new(tls), proxies, idle_max, response_bytes_max)
     }
 
-    fn with(tls: Arc<Tls>, proxies: ProxySettings, idle_max: Duration, answer_bytes_max: usize) -> Self {
-        Self { shared: Arc::new(Shared { tls, proxies, idle_max, answer_bytes_max, idle: Mutex::new(None) }) }
+    fn with(tls: Arc<Tls>, proxies: ProxySettings, idle_max: Duration, response_bytes_max: usize) -> Self {
+        Self { shared: Arc::new(Shared { tls, proxies, idle_max, response_bytes_max, idle: Mutex::new(None) }) }
     }
 
     /// One that trusts the same authorities and uses the same proxies, for single requests to somebody else: it keeps no
     /// connection, and does not cost this one the connection that it keeps.
     #[cfg(feature = "assume-role")]
     pub(super) fn for_single_requests(&self) -> Self {
-        Self::with(Arc::clone(&self.shared.tls), self.shared.proxies.clone(), Duration::ZERO, ANSWER_BYTES_MAX)
+        Self::with(Arc::clone(&self.shared.tls), self.shared.proxies.clone(), Duration::ZERO, RESPONSE_BYTES_MAX)
     }
 
     /// One for single requests to somebody near, whom no proxy could reach.
     pub(super) fn for_single_requests_nearby(&self) -> Self {
-        Self::with(Arc::clone(&self.shared.tls), ProxySettings::default(), Duration::ZERO, ANSWER_BYTES_MAX)
+        Self::with(Arc::clone(&self.shared.tls), ProxySettings::default(), Duration::ZERO, RESPONSE_BYTES_MAX)
     }
 
     /// Sends one request without the SDK.
@@ -129,7 +129,7 @@ impl Shared {
             .send_request(request)
             .await
             .map_err(|source| TransportError::Exchange { source, reused })?;
-        let response = read(response, self.answer_bytes_max).await?;
+        let response = read(response, self.response_bytes_max).await?;
         self.keep(connection);
         Ok(response)
     }

@@ -38,7 +38,7 @@ pub use settings::{
     is_open_to_others,
 };
 
-use super::connector::{ANSWER_BYTES_MAX, Connector};
+use super::connector::{Connector, RESPONSE_BYTES_MAX};
 use super::credentials::{AccessKeys, CredentialSource, Credentials};
 use super::meaning::Meaning;
 use super::reading::{Depth, Page};
@@ -81,7 +81,7 @@ impl S3Store {
     /// # Errors
     /// Settings of which no request can be made.
     pub fn new(settings: S3Settings, credentials: CredentialSource) -> Result<Self, StoreError> {
-        Self::with(settings, credentials, ANSWER_BYTES_MAX)
+        Self::with(settings, credentials, RESPONSE_BYTES_MAX)
     }
 
     /// One to read with: answers may be as long as a page of a listing, or a piece of an object.
@@ -89,10 +89,14 @@ impl S3Store {
     /// # Errors
     /// Settings of which no request can be made.
     pub fn for_reading(settings: S3Settings, credentials: CredentialSource) -> Result<Self, StoreError> {
-        Self::with(settings, credentials, reading::ANSWER_BYTES_MAX)
+        Self::with(settings, credentials, reading::RESPONSE_BYTES_MAX)
     }
 
-    fn with(settings: S3Settings, credentials: CredentialSource, answer_bytes_max: usize) -> Result<Self, StoreError> {
+    fn with(
+        settings: S3Settings,
+        credentials: CredentialSource,
+        response_bytes_max: usize,
+    ) -> Result<Self, StoreError> {
         settings.check()?;
         let learned = Learned {
             region: settings.first_region().to_owned(),
@@ -100,7 +104,7 @@ impl S3Store {
             client: None,
         };
         let tls = Tls::new(settings.ca_file.clone());
-        let connector = Connector::new(tls, settings.proxies.clone(), settings.connection_idle_max, answer_bytes_max);
+        let connector = Connector::new(tls, settings.proxies.clone(), settings.connection_idle_max, response_bytes_max);
         let credentials = Credentials::new(credentials, &connector);
         Ok(Self { connector, learned: Mutex::new(learned), settings, credentials })
     }

@@ -17,7 +17,7 @@ use super::request::signing;
 use super::settings::S3Settings;
 
 /// A page has a thousand keys of at most 1,024 bytes, three times that if each needs an escape, and some 300 bytes beside each.
-pub(super) const ANSWER_BYTES_MAX: usize = 2 * PIECE_BYTES_MAX;
+pub(super) const RESPONSE_BYTES_MAX: usize = 2 * PIECE_BYTES_MAX;
 
 /// A page of a listing.
 pub(super) struct List<'a> {

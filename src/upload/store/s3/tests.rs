@@ -1,5 +1,6 @@
 use std::io::{Read as _, Write as _};
 
+use super::super::PutOutcome;
 use super::super::recording_server::{Answer, CA_PEM, Recorded, RecordingServer};
 use super::super::test_body::TestBody;
 mod options;

@@ -1,5 +1,6 @@
 //! What the settings make of a request: its headers, and its host.
 
+use super::super::super::PutOutcome;
 use super::super::super::proxy::{Proxy, ProxySettings};
 use super::super::super::test_proxy::TestProxy;
 use super::*;

@@ -1,5 +1,6 @@
 //! What heals an attempt at once, and what is learned from it.
 
+use super::super::super::PutOutcome;
 use super::*;
 
 fn signed_region(request: &Recorded) -> &str {
