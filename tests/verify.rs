@@ -7,10 +7,13 @@ mod world;
 
 use std::io::Read as _;
 
-use sandbox::s3::{Fault, StoredObject};
+use logspool::upload::object_key::spool_id_time_ms;
+use sandbox::s3::{Fault, Requests, StoredObject};
 use sandbox::{Sandbox, SandboxBuilder, Work};
 use serde_json::Value;
 use tampering::{Archive, Said, assert_all_found};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use world::{BUCKET, World, assert_whole};
 
 fn place() -> String {
@@ -45,6 +48,10 @@ async fn with_losses(world: &World) -> Sandbox {
 
 fn lines(said: &Said) -> Vec<Value> {
     said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn spools(said: &Said) -> Vec<String> {
+    lines(said).iter().filter_map(|line| line["spool"].as_str().map(str::to_owned)).collect()
 }
 
 #[tokio::test]
@@ -165,6 +172,23 @@ async fn a_life_that_goes_on_is_open_and_one_that_was_destroyed_has_an_unknown_t
 }
 
 #[tokio::test]
+async fn spools_that_began_before_are_left_out_whole() {
+    let world = World::new().await;
+    for _ in 0..2 {
+        let sandbox = small_segments(&world).start().await.unwrap();
+        invoke(&sandbox, 20).await;
+        end(&world, sandbox).await;
+    }
+    let all = spools(&verify(&world, &["--json"]));
+    assert!(all.len() >= 2, "{all:?}");
+    let began = spool_id_time_ms(&all[1]).unwrap();
+    let since = OffsetDateTime::from_unix_timestamp_nanos(i128::from(began) * 1_000_000).unwrap();
+    let since = since.format(&Rfc3339).unwrap();
+    let left = spools(&verify(&world, &["--json", "--since", &since]));
+    assert_eq!(left, all[1..]);
+}
+
+#[tokio::test]
 async fn text_gzip_and_several_places_are_verified_too() {
     let world = World::new().await;
     for (format, codec) in [("text", "gzip"), ("raw", "zstd"), ("json", "gzip")] {
@@ -176,7 +200,7 @@ async fn text_gzip_and_several_places_are_verified_too() {
             .await
             .unwrap();
         invoke(&sandbox, 20).await;
-        assert_whole_after(&world, sandbox).await;
+        end(&world, sandbox).await;
     }
     let said = verify(&world, &["--deep", "--strict"]);
     assert_eq!(said.code, Some(0), "{said:?}");
@@ -196,7 +220,7 @@ async fn text_gzip_and_several_places_are_verified_too() {
     assert_eq!(archive.verify(&world, &["--strict"]).code, Some(1), "one of them alone is not enough");
 }
 
-async fn assert_whole_after(world: &World, sandbox: Sandbox) {
+async fn end(world: &World, sandbox: Sandbox) {
     sandbox.shutdown(sandbox::ShutdownReason::Spindown).await;
     drop(sandbox);
     world.heal().await;
@@ -222,7 +246,11 @@ async fn what_cannot_be_read_is_no_verdict() {
         assert!(err.starts_with("logspool: ") && err.contains(why) && err.lines().count() == 1, "{err}");
     }
     // An answer that fails is asked for again.
-    world.s3.faults().random(7, 300, &[Fault::SlowDown, Fault::InternalError, Fault::ResetBeforeAnswer]);
+    world.s3.faults().of(Requests::All).random(
+        7,
+        300,
+        &[Fault::SlowDown, Fault::InternalError, Fault::ResetBeforeAnswer],
+    );
     let said = verify(&world, &["--deep"]);
     assert_eq!(said.code, Some(0), "{said:?}");
 }
