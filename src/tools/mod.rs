@@ -5,6 +5,7 @@
 
 mod cat;
 mod check;
+mod doctor;
 mod ls;
 mod recover;
 mod table;
@@ -20,6 +21,7 @@ const USAGE: &str = "\
 usage: logspool spool ls DIR               what is in a spool directory
        logspool spool cat DIR [SEGMENT]    its lines, in order; of one segment only
        logspool spool check DIR            whether all of it can be believed
+       logspool doctor [DESTINATION...]    whether logs can be stored and delivered with the settings of the environment
        logspool recover DIR [FILE...]      objects that went to the fallback `stdout:`, from the logs in FILEs or stdin
 
 DIR is a spool directory, or one that holds some (LOGSPOOL_DIR). Nothing is written or locked; a living spool may be
@@ -29,7 +31,10 @@ has not come is shown by `ls`, and by `cat` as the line that the next life will 
 `recover` takes whatever holds the lines that begin with `logspool-part`: exports of CloudWatch Logs, the output of `aws logs`,
 pasted text, more than once and in any order. The objects lie below DIR under their keys then, as they would in a bucket.
 
-exit: 0 done, nothing found; 1 `check` found something, `cat` met damage, `recover` misses parts; 2 it could not look
+`doctor` reads the settings as the extension does, puts a small object into each destination, and says what to do about what it
+finds; DESTINATIONs stand in place of LOGSPOOL_DESTINATION and LOGSPOOL_FALLBACK; with --json for machines.
+
+exit: 0 done, nothing found; 1 `check` or `doctor` found something, `cat` met damage, `recover` misses parts; 2 it could not look
 
 Without an argument logspool is an AWS Lambda extension: the platform starts it.
 ";
@@ -89,6 +94,7 @@ enum Command {
     Cat(PathBuf, Option<SegmentId>),
     Check(PathBuf),
     Recover(PathBuf, Vec<PathBuf>),
+    Doctor { destinations: Vec<String>, is_json: bool },
     Help,
 }
 
@@ -102,6 +108,13 @@ impl Command {
             ["spool", "cat", _] => Some(Self::Cat(dir(), None)),
             ["spool", "cat", _, segment] => Some(Self::Cat(dir(), Some(SegmentId(segment.parse().ok()?)))),
             ["spool", "check", _] => Some(Self::Check(dir())),
+            ["doctor", words @ ..] => {
+                let (options, destinations): (Vec<&str>, Vec<&str>) =
+                    words.iter().partition(|word| word.starts_with('-'));
+                let destinations = destinations.into_iter().map(str::to_owned).collect();
+                let is_json = !options.is_empty();
+                options.iter().all(|word| *word == "--json").then_some(Self::Doctor { destinations, is_json })
+            }
             ["recover", _, ..] => {
                 let files = arguments[2..].iter().map(PathBuf::from).collect();
                 Some(Self::Recover(PathBuf::from(&arguments[1]), files))
@@ -117,6 +130,7 @@ fn run_with(arguments: &[OsString], out: &mut dyn Write, err: &mut dyn Write) ->
         Some(Command::Cat(dir, segment)) => cat::run(&spool::inspect(&dir)?, segment, out, err),
         Some(Command::Check(dir)) => check::run(&dir, out),
         Some(Command::Recover(dir, files)) => recover::run(&dir, &files, &mut io::stdin().lock(), out, err),
+        Some(Command::Doctor { destinations, is_json }) => Ok(doctor::run(&destinations, is_json, out, err)?),
         Some(Command::Help) => {
             out.write_all(USAGE.as_bytes())?;
             Ok(Outcome::Clean)

@@ -43,6 +43,7 @@ use super::early_answer::EarlyAnswer;
 use super::peer::Peer;
 use super::proxy::{self, ProxySettings};
 use super::tls::{CaFileError, Tls};
+use super::witness::Witness;
 use super::{CHUNK_BYTES_MAX, chain};
 
 /// Responses to a PUT are empty or a short error document; what a proxy may send instead is cut here.
@@ -64,6 +65,7 @@ struct Shared {
     proxies: ProxySettings,
     idle_max: Duration,
     idle: Mutex<Option<Idle>>,
+    witness: Option<Arc<Witness>>,
 }
 
 struct Idle {
@@ -73,23 +75,29 @@ struct Idle {
 
 impl Connector {
     pub(super) fn new(tls: Tls, proxies: ProxySettings, idle_max: Duration) -> Self {
-        Self::with(Arc::new(tls), proxies, idle_max)
+        Self::with(Arc::new(tls), proxies, idle_max, None)
     }
 
-    fn with(tls: Arc<Tls>, proxies: ProxySettings, idle_max: Duration) -> Self {
-        Self { shared: Arc::new(Shared { tls, proxies, idle_max, idle: Mutex::new(None) }) }
+    fn with(tls: Arc<Tls>, proxies: ProxySettings, idle_max: Duration, witness: Option<Arc<Witness>>) -> Self {
+        Self { shared: Arc::new(Shared { tls, proxies, idle_max, idle: Mutex::new(None), witness }) }
+    }
+
+    /// One of the same settings whose every request is noted.
+    pub(super) fn witnessed(&self, witness: Arc<Witness>) -> Self {
+        let Shared { tls, proxies, idle_max, .. } = &*self.shared;
+        Self::with(Arc::clone(tls), proxies.clone(), *idle_max, Some(witness))
     }
 
     /// One that trusts the same authorities and uses the same proxies, for single requests to somebody else: it keeps no
     /// connection, and does not cost this one the connection that it keeps.
     #[cfg(feature = "assume-role")]
     pub(super) fn for_single_requests(&self) -> Self {
-        Self::with(Arc::clone(&self.shared.tls), self.shared.proxies.clone(), Duration::ZERO)
+        Self::with(Arc::clone(&self.shared.tls), self.shared.proxies.clone(), Duration::ZERO, None)
     }
 
     /// One for single requests to somebody near, whom no proxy could reach.
     pub(super) fn for_single_requests_nearby(&self) -> Self {
-        Self::with(Arc::clone(&self.shared.tls), ProxySettings::default(), Duration::ZERO)
+        Self::with(Arc::clone(&self.shared.tls), ProxySettings::default(), Duration::ZERO, None)
     }
 
     /// Sends one request without the SDK.
@@ -116,6 +124,14 @@ impl Shared {
     }
 
     async fn send(&self, request: Request<SdkBody>) -> Result<Response<Bytes>, TransportError> {
+        let Some(witness) = &self.witness else { return self.send_once(request).await };
+        witness.connects();
+        let outcome = self.send_once(request).await;
+        witness.ends(&outcome);
+        outcome
+    }
+
+    async fn send_once(&self, request: Request<SdkBody>) -> Result<Response<Bytes>, TransportError> {
         let peer = Peer::of(request.uri())?;
         let request = to_peer(request, &peer)?;
 
@@ -123,6 +139,9 @@ impl Shared {
             Some(connection) => (connection, true),
             None => (self.connect(peer).await?, false),
         };
+        if let Some(witness) = &self.witness {
+            witness.sends();
+        }
         let response = connection
             .sender
             .send_request(request)

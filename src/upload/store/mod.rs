@@ -23,6 +23,7 @@ pub mod peer;
 pub mod proxy;
 pub mod s3;
 mod tls;
+pub mod witness;
 
 #[cfg(test)]
 mod recording_server;

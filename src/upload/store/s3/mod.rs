@@ -17,6 +17,7 @@
 
 mod bucket;
 mod checksum;
+mod probe;
 mod remedy;
 mod request;
 mod settings;
@@ -26,6 +27,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_s3::Client;
 pub use bucket::{Bucket, BucketError};
+pub use probe::{Probe, Probed, Removed};
 use remedy::{Failed, Remedy, Used};
 use request::Refusal;
 pub use settings::{
