@@ -11,7 +11,8 @@ const NAME: &str = "settings";
 const BUFFER_MS_MOST: u64 = 1_000;
 /// Lambda takes idle environments away after minutes; what lies there longest is what a lost environment takes along.
 const SEAL_AGE_MOST: Duration = Duration::from_secs(15 * 60);
-/// What an upload can be expected to move in a second: of a function with little memory, and with its network's share, less.
+/// What an upload can be expected to move in a second: of a function with little memory, and with its network's
+/// share, less.
 const UPLOAD_BYTES_A_SECOND: u64 = 8 << 20;
 const UPLOAD_BYTES_A_SECOND_SMALL: u64 = 2 << 20;
 const SMALL_MEMORY_MB: u64 = 256;
@@ -32,7 +33,8 @@ pub(super) fn advice(config: &Config) -> Vec<Check> {
     if config.buffering.timeout_ms > BUFFER_MS_MOST {
         note(
             "BUFFER_MS is above 1000",
-            "Logs come behind the freeze and wait there for the next invocation: a LOGSPOOL_BUFFER_MS of 25 brings them before it.",
+            "Logs come behind the freeze and wait there for the next invocation: a LOGSPOOL_BUFFER_MS of 25 brings \
+             them before it.",
         );
     }
     if config.seal.age > SEAL_AGE_MOST {
@@ -50,7 +52,8 @@ pub(super) fn advice(config: &Config) -> Vec<Check> {
     if config.spool_limits.bytes_max.is_some_and(|most| most < config.seal.size_bytes.saturating_mul(2)) {
         note(
             "SPOOL_MAX has no room for two segments of SEAL_SIZE",
-            "In an outage the oldest segment is dropped before the next one is full: raise LOGSPOOL_SPOOL_MAX or lower LOGSPOOL_SEAL_SIZE.",
+            "In an outage the oldest segment is dropped before the next one is full: raise LOGSPOOL_SPOOL_MAX or \
+             lower LOGSPOOL_SEAL_SIZE.",
         );
     }
     notes.extend(config.delivery.iter().flat_map(|delivery| of_delivery(config, delivery)));
@@ -66,7 +69,8 @@ fn of_delivery(config: &Config, delivery: &Delivery) -> Vec<Check> {
     if u128::from(needed_ms) > delivery.request_timeout.as_millis() {
         note(
             "SEAL_SIZE is large for REQUEST_TIMEOUT",
-            "An object of that size may never be uploaded in time, and no retry helps: raise LOGSPOOL_REQUEST_TIMEOUT or lower LOGSPOOL_SEAL_SIZE.",
+            "An object of that size may never be uploaded in time, and no retry helps: raise \
+             LOGSPOOL_REQUEST_TIMEOUT or lower LOGSPOOL_SEAL_SIZE.",
         );
     }
     if delivery.trusts_log && !delivery.has_log {
@@ -78,7 +82,8 @@ fn of_delivery(config: &Config, delivery: &Delivery) -> Vec<Check> {
     if delivery.retry.is_bounded() && delivery.fallbacks.is_empty() {
         note(
             "RETRY_ATTEMPTS is set without a FALLBACK",
-            "After so many attempts a segment waits for the next life of the process: set LOGSPOOL_FALLBACK, or leave attempts unlimited.",
+            "After so many attempts a segment waits for the next life of the process: set LOGSPOOL_FALLBACK, or \
+             leave attempts unlimited.",
         );
     }
     let places: Vec<_> = [&delivery.destination].into_iter().chain(&delivery.fallbacks).map(place).collect();

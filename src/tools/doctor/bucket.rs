@@ -9,8 +9,9 @@ use super::probe_object::ProbeObject;
 use super::remedy::{self, Failed};
 use super::report::{Check, Report};
 use super::{LIMIT, clock};
-use crate::deadline::millis;
+use crate::deadline::{millis, now_ms};
 use crate::telemetry::event::format_time;
+use crate::upload::store::credentials::CredentialFacts;
 use crate::upload::store::s3::{Checksum, Encryption, IfNoneMatch, Probe, Probed, Removed, S3Settings};
 use crate::upload::store::witness::Answer;
 use crate::upload::store::{PutError, PutErrorKind, PutOutcome};
@@ -24,21 +25,8 @@ pub(super) async fn check(probe: &Probe, report: &mut Report<'_>) -> io::Result<
     let Some((facts, fetched)) = timeout_at(deadline, probe.credentials()).await.ok() else {
         return report.add(Check::bad("  credentials", late().to_string(), "See the endpoint that gives credentials."));
     };
-    let is_there = fetched.is_ok();
-    report.add(match fetched {
-        Ok(()) if facts.lacks_token => Check::bad(
-            "  credentials",
-            format!("temporary keys without their token, from {}", facts.source),
-            remedy::of_missing_token(),
-        ),
-        Ok(()) => {
-            let end = facts.ends.and_then(|ends| ends.duration_since(std::time::UNIX_EPOCH).ok());
-            let end = end.map_or_else(String::new, |end| format!(", good until {}", format_time(millis(end))));
-            Check::ok("  credentials", format!("from {}{end}", facts.source))
-        }
-        Err(error) => Check::bad("  credentials", error.to_string(), remedy::of_credentials(&facts, &error)),
-    })?;
-    if !is_there {
+    report.add(credentials(&facts, &fetched, now_ms()))?;
+    if fetched.is_err() {
         return Ok(());
     }
     let object = ProbeObject::new();
@@ -64,6 +52,26 @@ pub(super) async fn check(probe: &Probe, report: &mut Report<'_>) -> io::Result<
     report.add(removal(&removed, &probe.settings().prefix.join(object.key())))
 }
 
+fn credentials(facts: &CredentialFacts, fetched: &Result<(), PutError>, now_ms: i64) -> Check {
+    const NAME: &str = "  credentials";
+    let end_ms = facts.ends.and_then(|ends| ends.duration_since(std::time::UNIX_EPOCH).ok()).map(millis);
+    match (fetched, end_ms) {
+        (Err(error), _) => Check::bad(NAME, error.to_string(), remedy::of_credentials(facts, error)),
+        (Ok(()), _) if facts.lacks_token => Check::bad(
+            NAME,
+            format!("temporary keys without their token, from {}", facts.source),
+            remedy::of_missing_token(),
+        ),
+        (Ok(()), Some(end_ms)) if end_ms <= now_ms => Check::note(
+            NAME,
+            format!("from {}, and ended already at {}", facts.source, format_time(end_ms)),
+            "Whoever gives them gives old ones, or the clock of this machine is ahead.",
+        ),
+        (Ok(()), Some(end_ms)) => Check::ok(NAME, format!("from {}, good until {}", facts.source, format_time(end_ms))),
+        (Ok(()), None) => Check::ok(NAME, format!("from {}", facts.source)),
+    }
+}
+
 async fn put(probe: &Probe, object: &ProbeObject, deadline: tokio::time::Instant) -> (Probed, Duration) {
     let begun = Instant::now();
     let probed = match timeout_at(deadline, probe.put(&object.object())).await {
@@ -85,15 +93,16 @@ fn stored(probed: &Probed, settings: &S3Settings, object: &ProbeObject, took: Du
         Ok(PutOutcome::Stored) if took > settings.request_timeout / 2 => Check::note(
             PUT,
             format!("stored, but only after {} ms", took.as_millis()),
-            "An upload has LOGSPOOL_REQUEST_TIMEOUT, and a shutdown two seconds. A bucket nearer by, a gateway endpoint or more memory \
-             (it brings a share of the network) make it faster.",
+            "An upload has LOGSPOOL_REQUEST_TIMEOUT, and a shutdown two seconds. A bucket nearer by, a gateway \
+             endpoint or more memory (it brings a share of the network) make it faster.",
         ),
         Ok(PutOutcome::Stored) => Check::ok(PUT, format!("stored {} in {} ms", object.key(), took.as_millis())),
         // Nobody else has this key: a store that says so would make us forget logs that it never got.
         Ok(PutOutcome::AlreadyThere | PutOutcome::Unconfirmed) => Check::bad(
             PUT,
             "the store answers 412 to a new key, as if it were there",
-            "Uploads would count as delivered that are not: set LOGSPOOL_S3_IF_NONE_MATCH=false, and tell whoever runs the store.",
+            "Uploads would count as delivered that are not: set LOGSPOOL_S3_IF_NONE_MATCH=false, and tell whoever \
+             runs the store.",
         ),
         Err(error) => Check::bad(PUT, error.to_string(), Failed { error, seen: &probed.seen, settings }.remedy()),
     }
@@ -153,8 +162,8 @@ fn options(settings: &S3Settings, answer: Option<&Answer>) -> Check {
 
 /// What the second put of the same key says; there is none if the store refused the condition before.
 fn condition(settings: &S3Settings, second: Option<&Probed>, is_conditional: bool) -> Check {
-    let plain = "A plain put writes the same bytes under the same key, so nothing is wrong; set LOGSPOOL_S3_IF_NONE_MATCH=false to \
-                 save each new environment a request.";
+    let plain = "A plain put writes the same bytes under the same key, so nothing is wrong; set \
+        LOGSPOOL_S3_IF_NONE_MATCH=false to save each new environment a request.";
     match second.map(|second| (&second.outcome, second)) {
         None if settings.if_none_match == IfNoneMatch::Never => {
             Check::ok(CONDITION, "off: LOGSPOOL_S3_IF_NONE_MATCH is false")
@@ -212,6 +221,32 @@ mod tests {
         assert_eq!(verdict(Ok(PutOutcome::Stored), 2_501), Verdict::Note);
         assert_eq!(verdict(Ok(PutOutcome::AlreadyThere), 1), Verdict::Bad, "412 to a new key");
         assert_eq!(verdict(Err(late()), 1), Verdict::Bad);
+    }
+
+    #[test]
+    fn credentials_are_well_if_they_are_there_whole_and_last() {
+        let facts = |ends_s: Option<u64>, lacks_token| CredentialFacts {
+            source: "somewhere".to_owned(),
+            ends: ends_s.map(|ends| std::time::UNIX_EPOCH + Duration::from_secs(ends)),
+            lacks_token,
+            role_arn: None,
+        };
+        let table = [
+            (facts(None, false), Ok(()), Verdict::Ok, "from somewhere"),
+            (facts(Some(1_001), false), Ok(()), Verdict::Ok, "from somewhere, good until 1970-01-01T00:16:41.000Z"),
+            (
+                facts(Some(1_000), false),
+                Ok(()),
+                Verdict::Note,
+                "from somewhere, and ended already at 1970-01-01T00:16:40.000Z",
+            ),
+            (facts(None, true), Ok(()), Verdict::Bad, "temporary keys without their token, from somewhere"),
+            (facts(None, false), Err(late()), Verdict::Bad, "no answer within 10s"),
+        ];
+        for (facts, fetched, verdict, seen) in table {
+            let check = credentials(&facts, &fetched, 1_000_000);
+            assert_eq!((check.verdict, check.seen.as_str()), (verdict, seen));
+        }
     }
 
     #[test]

@@ -10,7 +10,8 @@ const BAD_MS: u64 = 5 * 60_000;
 /// The store tells whole seconds, cut off: on average half of one is missing.
 const CUT_OFF_MS: i64 = 500;
 
-/// By how much our clock is ahead of the store's, in milliseconds, as far as an answer tells; and by how much that may be wrong.
+/// By how much our clock is ahead of the store's, in milliseconds, as far as an answer tells; and by how much that
+/// may be wrong.
 fn ahead(answer: &Answer) -> Option<(i64, i64)> {
     let theirs = answer.date_ms?.saturating_add(CUT_OFF_MS);
     let took = answer.received_ms.saturating_sub(answer.asked_ms).max(0);
@@ -30,8 +31,8 @@ pub(super) fn check(answer: &Answer) -> Check {
     }
     let direction = if ahead > 0 { "ahead of" } else { "behind" };
     let seen = format!("{} s {direction} the store's clock", apart.div_ceil(1_000));
-    let remedy = "Set the clock of this machine (NTP): S3 refuses requests from 15 minutes on. Lambda sets its own clocks; there, start a new \
-                  environment.";
+    let remedy = "Set the clock of this machine (NTP): S3 refuses requests from 15 minutes on. Lambda sets its own \
+        clocks; there, start a new environment.";
     match apart {
         BAD_MS.. => Check::bad(NAME, seen, remedy),
         NOTE_MS.. => Check::note(NAME, seen, remedy),

@@ -1,6 +1,7 @@
 //! The spool directory: whether a spool could be made there, what room it has, what earlier lives have left.
 //!
-//! Nothing is locked and nothing is changed: a directory that had to be made is removed again, and so is the file that was
+//! Nothing is locked and nothing is changed: a directory that had to be made is removed again, and so is the file
+//! that was
 //! written to see whether one can be.
 
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -108,8 +109,8 @@ impl Facts {
                 return Check::bad(
                     DIRECTORY,
                     format!("{shown} is on a network file system ({})", place.file_system),
-                    "Its locks are leases, which a frozen environment loses, so no spool is made there: set LOGSPOOL_DIR to a local \
-                     directory, such as /tmp/.logspool.",
+                    "Its locks are leases, which a frozen environment loses, so no spool is made there: set \
+                     LOGSPOOL_DIR to a local directory, such as /tmp/.logspool.",
                 );
             }
             Ok(place) => format!(", {}", place.file_system),
@@ -123,9 +124,13 @@ impl Facts {
     }
 }
 
+/// In the unit that a person would take.
+fn size(bytes: u64) -> String {
+    if bytes >= 10 << 30 { format!("{} GiB", grouped(bytes >> 30)) } else { format!("{} MiB", grouped(bytes >> 20)) }
+}
+
 fn room(place: &Place, limits: &SpoolLimits) -> Check {
     const NAME: &str = "disk";
-    let size = |bytes: u64| format!("{} MiB", grouped(bytes >> 20));
     let auto = if limits.bytes_max.is_some() { "SPOOL_MAX" } else { "SPOOL_MAX=auto" };
     let (free, keep) = (place.available_bytes, limits.keep_free_bytes);
     let files = match place.files_available {
@@ -151,15 +156,16 @@ fn room(place: &Place, limits: &SpoolLimits) -> Check {
         return Check::bad(
             NAME,
             seen,
-            "There is no room for a spool: records would be dropped, and declared as lost. Free some, give the function more \
-             ephemeral storage, or lower LOGSPOOL_KEEP_FREE.",
+            "There is no room for a spool: records would be dropped, and declared as lost. Free some, give the \
+             function more ephemeral storage, or lower LOGSPOOL_KEEP_FREE.",
         );
     }
     if free - keep < most.min(free) {
         return Check::note(
             NAME,
             seen,
-            "The disk is fuller than the spool's limit: in an outage LOGSPOOL_KEEP_FREE decides, and records are dropped earlier.",
+            "The disk is fuller than the spool's limit: in an outage LOGSPOOL_KEEP_FREE decides, and records are \
+             dropped earlier.",
         );
     }
     Check::ok(NAME, seen)
@@ -186,12 +192,13 @@ impl Left {
             (orphans @ 1.., Some(oldest)) => Check::note(
                 NAME,
                 format!(
-                    "{orphans} spools wait, {} bytes, the oldest since {}{alive}",
+                    "{}, {} bytes, the oldest since {}{alive}",
+                    if orphans == 1 { "1 spool waits".to_owned() } else { format!("{orphans} spools wait") },
                     grouped(self.orphan_bytes),
                     format_time(oldest)
                 ),
-                "Their process is gone and not all of it is delivered. The next start of the extension here delivers them; `logspool spool ls` shows \
-                 what they hold.",
+                "Their process is gone and not all of it is delivered. The next start of the extension here \
+                 delivers them; `logspool spool ls` shows what they hold.",
             ),
             _ => Check::ok(NAME, format!("nothing waits{alive}")),
         }
@@ -208,14 +215,28 @@ fn unreadable(why: &str) -> Check {
 
 /// Makes the directory if it must, writes a file, and takes both away again.
 fn try_writing(root: &Path) -> io::Result<()> {
-    let made: Vec<_> = root.ancestors().take_while(|path| fs::symlink_metadata(path).is_err()).collect();
+    let missing = Missing::of(root);
     let created = DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(root);
     let written = created.and_then(|()| write_probe(root));
-    for directory in made {
-        // One that is in use by now is not empty, and stays.
-        let _ = fs::remove_dir(directory);
-    }
+    missing.remove_again();
     written
+}
+
+/// Directories that are not there yet, the innermost first.
+pub(super) struct Missing(Vec<PathBuf>);
+
+impl Missing {
+    pub(super) fn of(path: &Path) -> Self {
+        let is_missing = |path: &&Path| fs::symlink_metadata(path).is_err();
+        Self(path.ancestors().take_while(is_missing).map(Path::to_owned).collect())
+    }
+
+    /// Takes away those that were made meanwhile. One that is in use by now is not empty, and stays.
+    pub(super) fn remove_again(self) {
+        for directory in self.0 {
+            let _ = fs::remove_dir(directory);
+        }
+    }
 }
 
 fn write_probe(root: &Path) -> io::Result<()> {
@@ -235,7 +256,8 @@ fn remedy(error: &io::Error) -> &'static str {
     use io::ErrorKind::{NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     match error.kind() {
         PermissionDenied | ReadOnlyFilesystem => {
-            "Nothing can be written there. In Lambda only /tmp can be written to: set LOGSPOOL_DIR below it; elsewhere see owner and mode."
+            "Nothing can be written there. In Lambda only /tmp can be written to: set LOGSPOOL_DIR below it; \
+             elsewhere see owner and mode."
         }
         StorageFull | QuotaExceeded => "The disk is full: free some, or give the function more ephemeral storage.",
         NotADirectory | io::ErrorKind::AlreadyExists => {
@@ -249,7 +271,8 @@ fn remedy(error: &io::Error) -> &'static str {
 pub(super) fn remedy_of_text(text: &str) -> &'static str {
     let has = |part: &str| text.contains(part);
     if has("ermission denied") || has("ead-only") {
-        "Nothing can be written there: see owner and mode; a file system that is mounted into a function has an access point that sets both."
+        "Nothing can be written there: see owner and mode; a file system that is mounted into a function has an \
+         access point that sets both."
     } else if has("No space") || has("StorageFull") {
         "The file system is full: free some."
     } else if has("ot a directory") || has("exists") {

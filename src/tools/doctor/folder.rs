@@ -4,26 +4,27 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::LIMIT;
+use super::disk::{self, Missing};
 use super::probe_object::{FOLDER, ProbeObject};
 use super::report::{Check, Report};
-use super::{LIMIT, disk};
 use crate::upload::store::file::FileStore;
 use crate::upload::store::{ObjectStore as _, PutError, PutOutcome};
 
 /// Looks at a directory.
 pub(super) async fn check(root: &Path, report: &mut Report<'_>) -> io::Result<()> {
-    let (store, object) = (FileStore::new(root, LIMIT), ProbeObject::new());
+    let (store, object, missing) = (FileStore::new(root, LIMIT), ProbeObject::new(), Missing::of(&root.join(FOLDER)));
     let first = store.put(&object.object()).await;
     let is_stored = first == Ok(PutOutcome::Stored);
     report.add(stored(&first, &object))?;
     if !is_stored {
+        missing.remove_again();
         return Ok(());
     }
     let second = store.put(&object.object()).await;
     report.add(again(&second))?;
     let removed = fs::remove_file(root.join(object.key()));
-    // Another doctor may be at work in it.
-    let _ = fs::remove_dir(root.join(FOLDER));
+    missing.remove_again();
     report.add(Check::ok(
         "  clean up",
         match removed {

@@ -1,6 +1,7 @@
 //! `logspool doctor`: whether logs can be stored and delivered with these settings, and what to do if not.
 //!
-//! * **Nothing is asked in another way than the extension would**: the same settings, the same client, the same requests.
+//! * **Nothing is asked in another way than the extension would**: the same settings, the same client, the same
+//!   requests.
 //! * Each step has a time limit, and is told when it is done: whoever waits sees for what.
 //! * No secret is printed: all text passes through `veil`.
 //! * What is left behind is at most an object of some hundred bytes, where the role may not remove it.
@@ -87,10 +88,14 @@ fn settings_checks(config: &Config, errors: &ConfigErrors, vars: &dyn Vars) -> V
     let mut checks: Vec<_> = errors.iter().map(|error| Check::bad(NAME, error.to_string(), remedy)).collect();
     checks.extend(advice::advice(config));
     if checks.is_empty() {
-        let variables = vars.names(settings::PREFIX).len();
+        let variables = match vars.names(settings::PREFIX).len() {
+            0 => "no LOGSPOOL_… variable".to_owned(),
+            1 => "1 LOGSPOOL_… variable".to_owned(),
+            many => format!("{many} LOGSPOOL_… variables"),
+        };
         let file = vars.get(&settings::CONFIG.variable()).filter(|path| !path.trim().is_empty());
         let file = file.map_or_else(String::new, |path| format!(" and the file {}", path.trim()));
-        checks.push(Check::ok(NAME, format!("{variables} LOGSPOOL_… variables{file}, all of them usable")));
+        checks.push(Check::ok(NAME, format!("{variables}{file}: nothing wrong with them")));
     }
     checks
 }
@@ -100,7 +105,8 @@ fn no_destination(errors: &ConfigErrors) -> Check {
     Check::bad(
         "destination",
         seen,
-        "Without one nothing is collected: set LOGSPOOL_DESTINATION to s3://bucket/prefix, or name it here: logspool doctor s3://bucket/prefix",
+        "Without one nothing is collected: set LOGSPOOL_DESTINATION to s3://bucket/prefix, or name it here: \
+         logspool doctor s3://bucket/prefix",
     )
 }
 

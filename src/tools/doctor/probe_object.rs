@@ -1,7 +1,7 @@
 //! The object that is put to see whether objects can be put.
 //!
-//! * Its key lies below the prefix, where the role may write, in a folder of its own, which a life-cycle rule can name. Neither
-//!   that nor its file name is one of ours, and both begin with a dot: Athena, Spark and Hive read no such file.
+//! * Its key lies below the prefix, where the role may write, in a folder of its own, which a life-cycle rule can name.
+//!   Neither that nor its file name is one of ours, and both begin with a dot: Athena, Spark and Hive skip such files.
 //! * It is one line of JSON all the same: whoever reads it reads no rubbish.
 //! * It is new each time, so nothing that lies there is ever touched.
 

@@ -149,7 +149,8 @@ impl<'a> Report<'a> {
         let count = |verdict| self.checks.iter().filter(|check| check.verdict == verdict).count();
         let (bad, notes, ok) = (count(Verdict::Bad), count(Verdict::Note), count(Verdict::Ok));
         let words = if bad == 0 { "Logs can be stored and delivered" } else { "Something is wrong" };
-        writeln!(self.out, "\n{words}: {bad} bad, {notes} notes, {ok} ok.")
+        let s = if notes == 1 { "" } else { "s" };
+        writeln!(self.out, "\n{words}: {bad} bad, {notes} note{s}, {ok} ok.")
     }
 }
 
@@ -212,7 +213,7 @@ mod tests {
              clock              note 2  late\n\
              disk               bad 1   {}\n{indent}{}\n\
              \n 1  Ask ***.\n\n 2  Wait.\n\
-             \nSomething is wrong: 2 bad, 1 notes, 1 ok.\n",
+             \nSomething is wrong: 2 bad, 1 note, 1 ok.\n",
             word(18),
             word(12)
         );
@@ -224,7 +225,7 @@ mod tests {
     fn notes_are_no_findings() {
         let (outcome, text) = told(false, &[Check::note("clock", "late", "Wait.")]);
         assert_eq!(outcome, Outcome::Clean);
-        assert!(text.ends_with("\nLogs can be stored and delivered: 0 bad, 1 notes, 0 ok.\n"), "{text}");
+        assert!(text.ends_with("\nLogs can be stored and delivered: 0 bad, 1 note, 0 ok.\n"), "{text}");
     }
 
     #[test]

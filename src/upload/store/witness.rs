@@ -1,6 +1,8 @@
-//! What requests met on their way, noted by the connector for whoever looks for trouble. The extension itself has no witness.
+//! What requests met on their way, noted by the connector for whoever looks for trouble. The extension itself has no
+//! witness.
 //!
-//! An error tells one line; this tells what it does not: how far a request came before its time was up, which kind of trouble
+//! An error tells one line; this tells what it does not: how far a request came before its time was up, which kind of
+//! trouble
 //! it was, and what an answer says beside its body, the store's clock above all.
 
 use std::io;

@@ -40,7 +40,8 @@ fn room_is_judged_by_what_a_spool_could_take() {
     }
     assert_eq!(
         room(&place(500), &limits(64)).seen,
-        "500 MiB and 1,000 files free of 512 MiB; the spool takes 102 MiB at most (SPOOL_MAX=auto) and leaves 64 MiB (KEEP_FREE)"
+        "500 MiB and 1,000 files free of 512 MiB; the spool takes 102 MiB at most (SPOOL_MAX=auto) and leaves 64 \
+         MiB (KEEP_FREE)"
     );
     let said = room(&place(500), &limits(512)).remedy.expect("a remedy");
     assert!(said.starts_with("LOGSPOOL_KEEP_FREE is larger than the disk"), "{said}");

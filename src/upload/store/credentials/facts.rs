@@ -6,6 +6,8 @@ use super::{ACCESS_KEY_ID, AccessKeys, CONTAINER_FULL_URI, CredentialSource, SEC
 
 /// How the ids of keys begin that are of use only together with a session token (IAM User Guide, "Unique identifiers").
 const TEMPORARY: &str = "ASIA";
+/// The source of credentials that are missing.
+pub const NOWHERE: &str = "nowhere";
 
 /// Where keys come from and for how long they are good.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +44,7 @@ fn words(source: &CredentialSource) -> String {
             format!("the container endpoint ({})", CONTAINER_FULL_URI.replace("FULL", "…"))
         }
         CredentialSource::Role(role, source) => format!("{}, assumed with {}", role.role_arn, words(source)),
-        CredentialSource::Missing { .. } => "nowhere".to_owned(),
+        CredentialSource::Missing { .. } => NOWHERE.to_owned(),
     }
 }
 

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use assume_role::RoleSettings;
 use container::ContainerEndpoint;
-pub use facts::CredentialFacts;
+pub use facts::{CredentialFacts, NOWHERE};
 pub(super) use living::Credentials;
 
 /// Name of the variable with the id of the access key.
