@@ -152,7 +152,7 @@ fn room(place: &Place, limits: &SpoolLimits) -> Check {
             "LOGSPOOL_KEEP_FREE is larger than the disk, so no record would be kept: lower it.",
         );
     }
-    if !place.has_room(limits, SPOOL_BYTES) || place.files_available == Some(0) {
+    if free < SPOOL_BYTES || !place.has_room(limits, SPOOL_BYTES) || place.files_available == Some(0) {
         return Check::bad(
             NAME,
             seen,
