@@ -426,7 +426,7 @@ async fn no_secret_is_printed_whoever_says_it() {
     // A store that tells everybody what it was told.
     let document = |head: &str| {
         let said = head.replace(['<', '>', '&', '\r', '\n'], " ");
-        format!("<Error><Code>AccessDenied</Code><Message>s3cr3t-key t0k3n p4ssw0rd? {said}</Message></Error>")
+        format!("<Error><Code>AccessDenied</Code><Message>s3cr3t-key t0k3n c0nt41n3r 3xt3rn4l {said}</Message></Error>")
     };
     let echo = Raw::start(move |head| answer("403 Forbidden", &[], &document(head)));
     let base = || {
@@ -434,6 +434,7 @@ async fn no_secret_is_printed_whoever_says_it() {
             .env("AWS_SECRET_ACCESS_KEY", "s3cr3t-key")
             .env("AWS_SESSION_TOKEN", "t0k3n")
             .env("AWS_CONTAINER_AUTHORIZATION_TOKEN", "c0nt41n3r")
+            .env("LOGSPOOL_S3_EXTERNAL_ID", "3xt3rn4l")
     };
     let runs = [
         base(),
