@@ -47,6 +47,7 @@ mod inspect;
 mod kept;
 mod loss;
 mod manifest;
+mod place;
 mod quota;
 mod seal;
 mod segment;
@@ -67,6 +68,7 @@ pub use inspect::{
 };
 pub use loss::{Loss, LossCause, Losses};
 pub use manifest::ManifestState;
+pub use place::Place;
 pub use quota::{SpoolLimits, WhenFull};
 pub use seal::SealReason;
 pub use segment::active::{AppendError, Batch};

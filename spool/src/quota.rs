@@ -53,10 +53,14 @@ impl SpoolLimits {
     /// Whether `needed` more bytes may be taken by a spool that takes `used` bytes now.
     pub(crate) fn has_room(&self, used: u64, needed: u64, space: Option<Space>) -> bool {
         let after = used.saturating_add(needed);
-        let share = space.map_or(u64::MAX, |space| space.total / 100 * SHARE_PER_CENT);
-        let bytes_max = self.bytes_max.unwrap_or_else(|| share.min(BYTES_MAX_DEFAULT));
         let free = space.is_none_or(|space| space.available.saturating_sub(needed) >= self.keep_free_bytes);
-        after <= bytes_max && free
+        after <= self.most(space) && free
+    }
+
+    /// The most bytes on disk, whatever is free.
+    pub(crate) fn most(&self, space: Option<Space>) -> u64 {
+        let share = space.map_or(u64::MAX, |space| space.total / 100 * SHARE_PER_CENT);
+        self.bytes_max.unwrap_or_else(|| share.min(BYTES_MAX_DEFAULT))
     }
 }
 

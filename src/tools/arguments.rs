@@ -11,6 +11,7 @@ use super::verify;
 
 pub(super) const USAGE: &str = "\
 usage: logspool verify PLACE...            whether anything is missing, from a listing
+       logspool doctor [DESTINATION...]    whether logs can be stored and delivered with the settings of the environment
        logspool spool ls DIR               what is in a spool directory
        logspool spool cat DIR [SEGMENT]    its lines, in order; of one segment only
        logspool spool check DIR            whether all of it can be believed
@@ -34,7 +35,10 @@ has not come is shown by `ls`, and by `cat` as the line that the next life will 
 `recover` takes whatever holds the lines that begin with `logspool-part`: exports of CloudWatch Logs, the output of `aws logs`,
 pasted text, more than once and in any order. The objects lie below DIR under their keys then, as they would in a bucket.
 
-exit: 0 done, nothing found; 1 `verify` or `check` found something, `cat` met damage, `recover` misses parts; 2 it could not look
+`doctor` reads the settings as the extension does, puts a small object into each destination, and says what to do about what it
+finds; DESTINATIONs stand in place of LOGSPOOL_DESTINATION and LOGSPOOL_FALLBACK; with --json for machines.
+
+exit: 0 done, nothing found; 1 `verify`, `doctor` or `check` found something, `cat` met damage, `recover` misses parts; 2 it could not look
 
 Without an argument logspool is an AWS Lambda extension: the platform starts it.
 ";
@@ -47,6 +51,7 @@ pub(super) enum Command {
     Check(PathBuf),
     Recover(PathBuf, Vec<PathBuf>),
     Verify(verify::Options),
+    Doctor { destinations: Vec<String>, is_json: bool },
     Help,
 }
 
@@ -74,6 +79,7 @@ impl Command {
         match command.as_str() {
             "help" => Ok(Self::Help),
             "verify" => verify_options(&mut words, now_ms),
+            "doctor" => doctor_options(&mut words),
             "spool" => spool_command(&values(&mut words)?),
             "recover" => match values(&mut words)?.split_first() {
                 Some((dir, files)) => Ok(Self::Recover(dir.into(), files.iter().map(PathBuf::from).collect())),
@@ -145,6 +151,19 @@ fn verify_options(words: &mut lexopt::Parser, now_ms: i64) -> Result<Command, Us
     Ok(Command::Verify(options))
 }
 
+fn doctor_options(words: &mut lexopt::Parser) -> Result<Command, Usage> {
+    let (mut destinations, mut is_json) = (Vec::new(), false);
+    while let Some(word) = words.next()? {
+        match word {
+            Value(destination) => destinations.push(destination.string()?),
+            Long("json") => is_json = true,
+            Long("help") | Short('h') => return Ok(Command::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Command::Doctor { destinations, is_json })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +203,17 @@ mod tests {
             let error = parse(wrong).expect_err(wrong);
             assert!(error.contains(why), "{wrong}: {error}");
         }
+    }
+
+    #[test]
+    fn a_doctor_needs_no_destination() {
+        let doctor = |destinations: &[&str], is_json| {
+            let destinations = destinations.iter().map(|&name| name.to_owned()).collect();
+            Ok(Command::Doctor { destinations, is_json })
+        };
+        assert_eq!(parse("doctor"), doctor(&[], false));
+        assert_eq!(parse("doctor s3://a --json file:///b"), doctor(&["s3://a", "file:///b"], true));
+        assert!(parse("doctor --yaml").is_err());
     }
 
     #[test]

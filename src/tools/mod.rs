@@ -6,6 +6,7 @@
 mod arguments;
 mod cat;
 mod check;
+mod doctor;
 mod ls;
 mod moment;
 mod progress;
@@ -83,6 +84,7 @@ fn run_with(arguments: &[OsString], out: &mut dyn Write, err: &mut dyn Write) ->
         Command::Cat(dir, segment) => cat::run(&spool::inspect(&dir)?, segment, out, err),
         Command::Check(dir) => check::run(&dir, out),
         Command::Recover(dir, files) => recover::run(&dir, &files, &mut io::stdin().lock(), out, err),
+        Command::Doctor { destinations, is_json } => Ok(doctor::run(&destinations, is_json, out, err)?),
         Command::Verify(options) => verify::run(&options, &places(&options.places)?, now_ms(), out),
         Command::Help => {
             out.write_all(USAGE.as_bytes())?;

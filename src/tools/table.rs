@@ -26,21 +26,26 @@ impl<const N: usize> Table<N> {
         let width = |column: usize| self.rows.iter().chain([&heading]).map(|row| row[column].len()).max().unwrap_or(0);
         let widths: [usize; N] = std::array::from_fn(width);
         for row in [&heading].into_iter().chain(&self.rows) {
-            let mut line = indent.to_owned();
-            for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
-                if column > 0 {
-                    line.push_str(GAP);
-                }
-                if self.heading[column].starts_with('>') {
-                    line.push_str(&format!("{cell:>width$}"));
-                } else {
-                    line.push_str(&format!("{cell:width$}"));
-                }
-            }
-            writeln!(out, "{}", line.trim_end())?;
+            writeln!(out, "{indent}{}", aligned(&self.heading, widths, row))?;
         }
         Ok(())
     }
+}
+
+/// One row of a table whose widths are known: for rows that are written as they come.
+pub(super) fn aligned<const N: usize>(heading: &[&str; N], widths: [usize; N], cells: &[String; N]) -> String {
+    let mut line = String::new();
+    for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
+        if column > 0 {
+            line.push_str(GAP);
+        }
+        if heading[column].starts_with('>') {
+            line.push_str(&format!("{cell:>width$}"));
+        } else {
+            line.push_str(&format!("{cell:width$}"));
+        }
+    }
+    line.trim_end().to_owned()
 }
 
 /// A number for people: `1234567` is `1,234,567`.

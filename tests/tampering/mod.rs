@@ -64,7 +64,7 @@ impl Archive {
                 if path.is_dir() { folders.push(path) } else { files.push(path) }
             }
         }
-        files.sort_by(|a, b| name(a).cmp(&name(b)));
+        files.sort_by_key(|path| name(path));
         files
     }
 

@@ -325,7 +325,7 @@ impl Storage for Disk {
 }
 
 /// File systems over a network, by the magic number of `statfs(2)`: their locks are leases, which a frozen process loses.
-const NETWORK_FILE_SYSTEMS: [(u64, &str); 8] = [
+pub(crate) const NETWORK_FILE_SYSTEMS: [(u64, &str); 8] = [
     (0x6969, "NFS"),
     (0x517b, "SMB"),
     (0xff53_4d42, "CIFS"),

@@ -75,8 +75,8 @@ impl Known {
     pub(super) fn of_entry(entry: &Entry) -> Option<(String, Self)> {
         let (spool, rest) = entry.key.split_at_checked(SPOOL_ID_LEN)?;
         let spool = String::from_utf8(spool.to_vec()).ok()?;
-        let known = match rest.first()? {
-            &OBJECT => {
+        let known = match *rest.first()? {
+            OBJECT => {
                 let (place, rest) = entry.value.split_first_chunk()?;
                 let (modified, rest) = rest.split_first_chunk()?;
                 let (bytes, key) = rest.split_first_chunk()?;
@@ -85,7 +85,7 @@ impl Known {
                     Listed { key, bytes: u64::from_be_bytes(*bytes), modified_ms: i64::from_be_bytes(*modified) };
                 Self::Object(Located { place: u16::from_be_bytes(*place), object })
             }
-            &FINDING => Self::Finding(String::from_utf8_lossy(&entry.value).into_owned()),
+            FINDING => Self::Finding(String::from_utf8_lossy(&entry.value).into_owned()),
             _ => Self::UnknownTail,
         };
         Some((spool, known))

@@ -43,10 +43,11 @@ use super::early_answer::EarlyAnswer;
 use super::peer::Peer;
 use super::proxy::{self, ProxySettings};
 use super::tls::{CaFileError, Tls};
+use super::witness::Witness;
 use super::{CHUNK_BYTES_MAX, chain};
 
 /// Responses to a PUT are empty or a short error document; what a proxy may send instead is cut here.
-pub(super) const RESPONSE_BYTES_MAX: usize = 64 * 1024;
+const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 /// What of a body waits for the socket: one chunk on its way and the next one read. hyper's own limit is three times that.
 pub(super) const BUFFER_BYTES_MAX: usize = 2 * CHUNK_BYTES_MAX;
 
@@ -65,6 +66,7 @@ struct Shared {
     idle_max: Duration,
     response_bytes_max: usize,
     idle: Mutex<Option<Idle>>,
+    witness: Option<Arc<Witness>>,
 }
 
 struct Idle {
@@ -73,24 +75,38 @@ struct Idle {
 }
 
 impl Connector {
-    pub(super) fn new(tls: Tls, proxies: ProxySettings, idle_max: Duration, response_bytes_max: usize) -> Self {
-        Self::with(Arc::new(tls), proxies, idle_max, response_bytes_max)
+    pub(super) fn new(tls: Tls, proxies: ProxySettings, idle_max: Duration) -> Self {
+        Shared::new(Arc::new(tls), proxies, idle_max).into()
     }
 
-    fn with(tls: Arc<Tls>, proxies: ProxySettings, idle_max: Duration, response_bytes_max: usize) -> Self {
-        Self { shared: Arc::new(Shared { tls, proxies, idle_max, response_bytes_max, idle: Mutex::new(None) }) }
+    /// One of the same settings, but for those that are changed. No connection is shared.
+    fn with(&self, change: impl FnOnce(&mut Shared)) -> Self {
+        let Shared { tls, proxies, idle_max, .. } = &*self.shared;
+        let mut shared = Shared::new(Arc::clone(tls), proxies.clone(), *idle_max);
+        change(&mut shared);
+        shared.into()
+    }
+
+    /// One of the same settings that reads longer answers.
+    pub(super) fn reading(&self, response_bytes_max: usize) -> Self {
+        self.with(|shared| shared.response_bytes_max = response_bytes_max)
+    }
+
+    /// One of the same settings whose every request is noted.
+    pub(super) fn witnessed(&self, witness: Arc<Witness>) -> Self {
+        self.with(|shared| shared.witness = Some(witness))
     }
 
     /// One that trusts the same authorities and uses the same proxies, for single requests to somebody else: it keeps no
     /// connection, and does not cost this one the connection that it keeps.
     #[cfg(feature = "assume-role")]
     pub(super) fn for_single_requests(&self) -> Self {
-        Self::with(Arc::clone(&self.shared.tls), self.shared.proxies.clone(), Duration::ZERO, RESPONSE_BYTES_MAX)
+        self.with(|shared| shared.idle_max = Duration::ZERO)
     }
 
     /// One for single requests to somebody near, whom no proxy could reach.
     pub(super) fn for_single_requests_nearby(&self) -> Self {
-        Self::with(Arc::clone(&self.shared.tls), ProxySettings::default(), Duration::ZERO, RESPONSE_BYTES_MAX)
+        self.with(|shared| (shared.proxies, shared.idle_max) = (ProxySettings::default(), Duration::ZERO))
     }
 
     /// Sends one request without the SDK.
@@ -104,7 +120,18 @@ impl Connector {
     }
 }
 
+impl From<Shared> for Connector {
+    fn from(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared) }
+    }
+}
+
 impl Shared {
+    fn new(tls: Arc<Tls>, proxies: ProxySettings, idle_max: Duration) -> Self {
+        let (response_bytes_max, idle) = (RESPONSE_BYTES_MAX, Mutex::new(None));
+        Self { tls, proxies, idle_max, response_bytes_max, idle, witness: None }
+    }
+
     /// The slot is a whole value at any time, so a panic elsewhere leaves nothing half done in it.
     fn idle(&self) -> MutexGuard<'_, Option<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
@@ -117,6 +144,14 @@ impl Shared {
     }
 
     async fn send(&self, request: Request<SdkBody>) -> Result<Response<Bytes>, TransportError> {
+        let Some(witness) = &self.witness else { return self.send_once(request).await };
+        witness.connects();
+        let outcome = self.send_once(request).await;
+        witness.ends(&outcome);
+        outcome
+    }
+
+    async fn send_once(&self, request: Request<SdkBody>) -> Result<Response<Bytes>, TransportError> {
         let peer = Peer::of(request.uri())?;
         let request = to_peer(request, &peer)?;
 
@@ -124,6 +159,9 @@ impl Shared {
             Some(connection) => (connection, true),
             None => (self.connect(peer).await?, false),
         };
+        if let Some(witness) = &self.witness {
+            witness.sends();
+        }
         let response = connection
             .sender
             .send_request(request)

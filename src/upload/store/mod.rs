@@ -25,6 +25,7 @@ pub mod proxy;
 pub mod reading;
 pub mod s3;
 mod tls;
+pub mod witness;
 
 #[cfg(test)]
 mod recording_server;

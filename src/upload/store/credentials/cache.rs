@@ -37,7 +37,7 @@ pub(super) struct Fetched {
 /// Keys that were fetched.
 pub(super) struct Entry {
     pub(super) keys: Arc<AccessKeys>,
-    ends: Option<SystemTime>,
+    pub(super) ends: Option<SystemTime>,
     fetched: Moment,
     /// When newer ones were last asked for.
     pub(super) asked: Moment,

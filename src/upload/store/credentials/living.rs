@@ -12,7 +12,7 @@ use super::super::connector::Connector;
 use super::super::{PutError, PutErrorKind};
 use super::cache::{Entry, Fetched, Moment, Use};
 use super::container::ContainerEndpoint;
-use super::{AccessKeys, CONTAINER_FULL_URI, CONTAINER_RELATIVE_URI, CredentialSource, assume_role};
+use super::{AccessKeys, CONTAINER_FULL_URI, CONTAINER_RELATIVE_URI, CredentialFacts, CredentialSource, assume_role};
 
 /// Uploads that run have been signed with the keys of this fetch or of the one before.
 const KEYS_REMEMBERED: usize = 2;
@@ -116,6 +116,11 @@ impl Credentials {
         }
         state.entry.take_if(|entry| Arc::ptr_eq(&entry.keys, keys));
         true
+    }
+
+    /// What may be told of them.
+    pub(in super::super) fn facts(&self) -> CredentialFacts {
+        CredentialFacts::new(&self.source, self.state().entry.as_ref().and_then(|entry| entry.ends))
     }
 
     /// `text` without our secrets, whoever may have put them there.

@@ -13,6 +13,7 @@
 pub mod assume_role;
 mod cache;
 mod container;
+mod facts;
 mod living;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use assume_role::RoleSettings;
 use container::ContainerEndpoint;
+pub use facts::{CredentialFacts, NOWHERE};
 pub(super) use living::Credentials;
 
 /// Name of the variable with the id of the access key.

@@ -18,6 +18,7 @@
 
 mod bucket;
 mod checksum;
+mod probe;
 mod reading;
 mod refusal;
 mod remedy;
@@ -25,10 +26,13 @@ mod request;
 mod settings;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_s3::Client;
 pub use bucket::{Bucket, BucketError};
+use bytes::Bytes;
+pub use probe::{Probe, Probed, Removed};
 use reading::{Get, List};
 use refusal::Refusal;
 use remedy::{Failed, Remedy, Used};
@@ -38,14 +42,12 @@ pub use settings::{
     is_open_to_others,
 };
 
-use super::connector::{Connector, RESPONSE_BYTES_MAX};
+use super::connector::Connector;
 use super::credentials::{AccessKeys, CredentialSource, Credentials};
 use super::meaning::Meaning;
 use super::reading::{Depth, Page};
 use super::tls::Tls;
 use super::{Object, ObjectStore, PutError, PutErrorKind, PutFuture};
-use bytes::Bytes;
-use std::ops::Range;
 
 /// A bucket.
 pub struct S3Store {
@@ -81,22 +83,6 @@ impl S3Store {
     /// # Errors
     /// Settings of which no request can be made.
     pub fn new(settings: S3Settings, credentials: CredentialSource) -> Result<Self, StoreError> {
-        Self::with(settings, credentials, RESPONSE_BYTES_MAX)
-    }
-
-    /// One to read with: answers may be as long as a page of a listing, or a piece of an object.
-    ///
-    /// # Errors
-    /// Settings of which no request can be made.
-    pub fn for_reading(settings: S3Settings, credentials: CredentialSource) -> Result<Self, StoreError> {
-        Self::with(settings, credentials, reading::RESPONSE_BYTES_MAX)
-    }
-
-    fn with(
-        settings: S3Settings,
-        credentials: CredentialSource,
-        response_bytes_max: usize,
-    ) -> Result<Self, StoreError> {
         settings.check()?;
         let learned = Learned {
             region: settings.first_region().to_owned(),
@@ -104,9 +90,19 @@ impl S3Store {
             client: None,
         };
         let tls = Tls::new(settings.ca_file.clone());
-        let connector = Connector::new(tls, settings.proxies.clone(), settings.connection_idle_max, response_bytes_max);
+        let connector = Connector::new(tls, settings.proxies.clone(), settings.connection_idle_max);
         let credentials = Credentials::new(credentials, &connector);
         Ok(Self { connector, learned: Mutex::new(learned), settings, credentials })
+    }
+
+    /// One to read with: answers may be as long as a page of a listing, or a piece of an object.
+    ///
+    /// # Errors
+    /// Settings of which no request can be made.
+    pub fn for_reading(settings: S3Settings, credentials: CredentialSource) -> Result<Self, StoreError> {
+        let mut store = Self::new(settings, credentials)?;
+        store.connector = store.connector.reading(reading::RESPONSE_BYTES_MAX);
+        Ok(store)
     }
 
     /// A page of what lies under the keys that begin with `folder`, below the prefix.
@@ -114,7 +110,7 @@ impl S3Store {
     /// # Errors
     /// As of a put; after [`PutErrorKind::Retry`] it may be asked for again.
     pub async fn list(&self, folder: &str, depth: Depth, after: Option<&str>) -> Result<Page, PutError> {
-        self.in_time(&List { settings: &self.settings, folder, depth, after }).await
+        self.in_time(self.attempt(&List { settings: &self.settings, folder, depth, after })).await
     }
 
     /// A piece of an object.
@@ -122,14 +118,13 @@ impl S3Store {
     /// # Errors
     /// As of a put; after [`PutErrorKind::Retry`] it may be asked for again.
     pub async fn read(&self, key: &str, range: Range<u64>) -> Result<Bytes, PutError> {
-        self.in_time(&Get { settings: &self.settings, key, range }).await
+        self.in_time(self.attempt(&Get { settings: &self.settings, key, range })).await
     }
 
-    async fn in_time<O: Operation>(&self, operation: &O) -> Result<O::Answer, PutError> {
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, PutError>>) -> Result<T, PutError> {
         let limit = self.settings.request_timeout;
-        tokio::time::timeout(limit, self.attempt(operation))
-            .await
-            .unwrap_or_else(|_elapsed| Err(PutError::new(PutErrorKind::Retry, format!("no answer within {limit:?}"))))
+        let late = |_| Err(PutError::new(PutErrorKind::Retry, format!("no answer within {limit:?}")));
+        tokio::time::timeout(limit, work).await.unwrap_or_else(late)
     }
 
     async fn attempt<O: Operation>(&self, operation: &O) -> Result<O::Answer, PutError> {
@@ -202,7 +197,7 @@ fn failed<'a>(refusal: &'a Refusal, region: &'a str) -> Failed<'a> {
 
 impl ObjectStore for S3Store {
     fn put<'a>(&'a self, object: &'a Object<'a>) -> PutFuture<'a> {
-        Box::pin(async move { self.in_time(&Put { settings: &self.settings, object }).await })
+        Box::pin(async move { self.in_time(self.attempt(&Put { settings: &self.settings, object })).await })
     }
 
     fn describe(&self) -> String {

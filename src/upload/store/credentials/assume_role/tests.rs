@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::super::super::connector::{Connector, RESPONSE_BYTES_MAX};
+use super::super::super::connector::Connector;
 use super::super::super::proxy::{Proxy, ProxySettings};
 use super::super::super::recording_server::{Answer, RecordingServer};
 use super::super::super::test_proxy::TestProxy;
@@ -30,7 +30,7 @@ fn environment() -> CredentialSource {
 }
 
 fn connector(proxies: ProxySettings) -> Connector {
-    Connector::new(Tls::new(None), proxies, Duration::ZERO, RESPONSE_BYTES_MAX)
+    Connector::new(Tls::new(None), proxies, Duration::ZERO)
 }
 
 fn credentials(source: CredentialSource, role: RoleSettings) -> Credentials {

@@ -1,6 +1,5 @@
 use std::io::Write as _;
 
-use super::super::super::connector::RESPONSE_BYTES_MAX;
 use super::super::super::proxy::{Proxy, ProxySettings};
 use super::super::super::recording_server::{Answer, RecordingServer};
 use super::super::super::test_proxy::TestProxy;
@@ -11,7 +10,7 @@ const ANSWER: &str = r#"{"RoleArn":"r","AccessKeyId":"ASIA","SecretAccessKey":"s
     "Expiration":"2030-01-02T03:04:05Z","Unknown":{"a":[1]}}"#;
 
 fn connector() -> Connector {
-    Connector::new(Tls::new(None), ProxySettings::default(), Duration::ZERO, RESPONSE_BYTES_MAX)
+    Connector::new(Tls::new(None), ProxySettings::default(), Duration::ZERO)
 }
 
 /// Its limit is long enough never to end a test that should not end by it.
@@ -153,7 +152,7 @@ async fn no_proxy_is_told_the_token() {
     server.answer([respond(200, ANSWER)]);
     let every = Proxy::parse(&proxy.address().to_string()).expect("an address");
     let proxies = ProxySettings { every: Some(every), ..ProxySettings::default() };
-    let store = Connector::new(Tls::new(None), proxies, Duration::ZERO, RESPONSE_BYTES_MAX);
+    let store = Connector::new(Tls::new(None), proxies, Duration::ZERO);
     assert!(endpoint(&server).fetch(&store.for_single_requests_nearby()).await.is_ok());
     assert!(proxy.heads().is_empty());
 }

@@ -3,7 +3,6 @@ use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::super::super::connector::RESPONSE_BYTES_MAX;
 use super::super::super::proxy::ProxySettings;
 use super::super::super::recording_server::{Answer, RecordingServer};
 use super::super::super::s3::{Bucket, S3Settings, S3Store};
@@ -34,10 +33,7 @@ fn source(server: &RecordingServer) -> CredentialSource {
 }
 
 fn credentials(source: CredentialSource) -> Credentials {
-    Credentials::new(
-        source,
-        &Connector::new(Tls::new(None), ProxySettings::default(), Duration::ZERO, RESPONSE_BYTES_MAX),
-    )
+    Credentials::new(source, &Connector::new(Tls::new(None), ProxySettings::default(), Duration::ZERO))
 }
 
 /// Keys that are told apart by their id.
