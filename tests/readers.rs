@@ -6,17 +6,23 @@
 mod prepared;
 mod world;
 
+#[path = "readers/athena.rs"]
+mod athena;
 #[path = "readers/expected.rs"]
 mod expected;
 #[path = "readers/output.rs"]
 mod output;
 
+use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use athena::Athena;
 use expected::{Overview, compare};
 use output::{Kind, Output, REQUEST};
 use prepared::{prepared, say_skipped};
+use serde_json::{Value, json};
 
 /// A shipped recipe, and what it needs.
 struct Recipe {
@@ -24,6 +30,9 @@ struct Recipe {
     needs: &'static str,
     script: &'static str,
 }
+
+const SMALL_SPARK: &str = "--master local[1] --conf spark.ui.enabled=false --conf spark.sql.shuffle.partitions=1 \
+                           --driver-java-options -XX:TieredStopAtLevel=1 pyspark-shell";
 
 const RECIPES: [Recipe; 4] = [
     Recipe { file: "with_duckdb.py", needs: "readers", script: "tests/readers/prepare" },
@@ -38,13 +47,23 @@ impl Recipe {
         let mut command = Command::new(tools.join("bin/python3"));
         command.arg(recipe).arg(directory).arg(REQUEST);
         // Spark would otherwise look for a name of this machine.
-        let output = command.env("SPARK_LOCAL_IP", "127.0.0.1").current_dir(tools).output().unwrap();
-        let (said, errors) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
-        if !output.status.success() {
-            return Err(format!("{}: {errors}", output.status));
-        }
-        serde_json::from_str(&said).map_err(|error| format!("{error} in {said:.200}\n{errors}"))
+        // A small Spark: most of what it does here is to start. It would otherwise look for a name of this machine.
+        command.env("SPARK_LOCAL_IP", "127.0.0.1").env("PYSPARK_SUBMIT_ARGS", SMALL_SPARK).current_dir(tools);
+        let said = said(&mut command)?;
+        serde_json::from_str(&said).map_err(|error| format!("{error} in {said:.200}"))
     }
+}
+
+/// What a command prints.
+///
+/// # Errors
+/// What it complains about when it fails.
+fn said(command: &mut Command) -> Result<String, String> {
+    let output = command.output().unwrap();
+    if !output.status.success() {
+        return Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)));
+    }
+    Ok(String::from_utf8(output.stdout).unwrap())
 }
 
 fn shipped(folder: &str) -> PathBuf {
@@ -83,4 +102,85 @@ async fn every_recipe_reads_zstd_in_many_frames() {
 #[tokio::test]
 async fn every_recipe_reads_gzip() {
     every_recipe_reads(Kind::Gzip).await;
+}
+
+/// The command that stands at the head of the recipe, word for word but for the directory.
+#[tokio::test]
+async fn the_recipe_for_duckdb_finds_one_request_as_it_says() {
+    let tools = match prepared("readers", "tests/readers/prepare") {
+        Ok(tools) => tools,
+        Err(why) => return say_skipped(&why),
+    };
+    let output = Output::new(Kind::Zstd).await;
+    let recipe = std::fs::read_to_string(shipped("readers").join("with_duckdb.sql")).unwrap();
+    let command = recipe.lines().find_map(|line| line.strip_prefix("--     ")).unwrap();
+    let place = format!("logs('{}')", output.directory.path().display());
+    let command = command.replace("duckdb ", "duckdb -json ").replace("logs('logs')", &place);
+    let path = format!("{}:{}", tools.join("bin").display(), std::env::var("PATH").unwrap());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &command]).env("PATH", path).current_dir(shipped("readers"));
+    let rows: Vec<Value> = serde_json::from_str(&said(&mut shell).unwrap()).unwrap();
+    let expected = athena::expected(&output.lines);
+    let times: Vec<_> = rows.iter().map(|row| &row["time"]).collect();
+    assert_eq!(times, expected["one_request"].iter().map(|row| &row["time"]).collect::<Vec<_>>(), "{command}");
+    assert!(rows.iter().all(|row| row["function"] == "orders" && row["requestId"] == REQUEST), "{command}");
+}
+
+#[tokio::test]
+async fn athenas_table_has_the_members_of_lines_and_its_queries_mean_what_they_say() {
+    let tools = match prepared("readers", "tests/readers/prepare") {
+        Ok(tools) => tools,
+        Err(why) => return say_skipped(&why),
+    };
+    let output = Output::new(Kind::Zstd).await;
+    let athena = ask_athena(&tools, &output);
+
+    let members: BTreeSet<_> = output.lines.iter().flat_map(|line| line.members.keys().cloned()).collect();
+    let mut columns = athena.members.clone();
+    assert!(columns.insert("function".to_owned()), "a member that is the partition");
+    assert_eq!(columns, members);
+    assert_eq!(athena.partitions, ["function", "dt", "hour"].map(str::to_owned).into());
+    for line in &output.lines {
+        assert_eq!(folder(&athena, line), line.key[..=line.key.rfind('/').unwrap()]);
+    }
+
+    let expected = athena::expected(&output.lines);
+    assert_eq!(athena.answers.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    for (name, rows) in &expected {
+        assert!(!rows.is_empty(), "{name} has nothing to show");
+        let answers = &athena.answers[name];
+        let differs = answers.iter().zip(rows).find(|(answer, row)| !athena::same(answer, row));
+        assert!(differs.is_none() && answers.len() == rows.len(), "{name}: {differs:#?} of {} rows", rows.len());
+    }
+}
+
+/// The folder that Athena looks into for a line, by the properties of the table.
+fn folder(athena: &Athena, line: &output::Line) -> String {
+    let property = |name: &str| athena.properties[name].as_str();
+    let digits: usize = property("projection.hour.digits").parse().unwrap();
+    let hour: usize = line.hour.parse().unwrap();
+    assert_eq!((property("projection.dt.format"), line.dt.len()), ("yyyy-MM-dd", 10));
+    let template = property("storage.location.template").strip_prefix(property("LOCATION")).unwrap();
+    let template = template.replace("${function}", &line.function).replace("${dt}", &line.dt);
+    format!("it/{}", template.replace("${hour}", &format!("{hour:0digits$}")))
+}
+
+fn ask_athena(tools: &Path, output: &Output) -> Athena {
+    let days = || output.lines.iter().map(|line| line.dt.as_str());
+    let (first, last) = (days().min().unwrap(), days().max().unwrap());
+    // The days of the examples become those of the output.
+    let replaced = json!({
+        "dt = '2026-11-23'": "dt BETWEEN '2026-11-23' AND '2026-11-24'",
+        "'2026-11-23'": format!("'{first}'"),
+        "'2026-11-24'": format!("'{last}'"),
+    });
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers/athena.py");
+    let mut command = Command::new(tools.join("bin/python3"));
+    command.arg(script).arg(shipped("athena")).arg(output.directory.path());
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it is ready");
+    write!(child.stdin.take().unwrap(), "{replaced}").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
 }

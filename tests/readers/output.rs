@@ -39,6 +39,7 @@ pub struct Line {
     pub spool: String,
     pub function: String,
     pub dt: String,
+    pub hour: String,
     pub members: BTreeMap<String, Value>,
 }
 
@@ -90,6 +91,7 @@ fn lines_of(object: &DeliveredObject) -> Vec<Line> {
         spool: file_name(&object.name)[..26].to_owned(),
         function: folder("function"),
         dt: folder("dt"),
+        hour: folder("hour"),
         members: serde_json::from_slice(line).unwrap(),
     };
     lines.map(line).collect()
@@ -146,9 +148,9 @@ fn noise(bytes: usize, seed: u64) -> String {
 }
 
 /// The oldest segments give way in an outage, the process is killed, and its newest file is damaged.
-async fn orders(kind: Kind) -> Vec<DeliveredObject> {
+async fn payments(kind: Kind) -> Vec<DeliveredObject> {
     let world = World::new().await;
-    let small = sandbox(&world, "orders", kind)
+    let small = sandbox(&world, "payments", kind)
         .extension_env("LOGSPOOL_SEAL_SIZE", "16KiB")
         .extension_env("LOGSPOOL_SPOOL_MAX", "256KiB");
     let life = begun(small).await;
@@ -166,7 +168,7 @@ async fn orders(kind: Kind) -> Vec<DeliveredObject> {
     files.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
     fs::write(files.iter().max().unwrap(), "no segment").unwrap();
     world.s3.faults().clear();
-    let next = begun(sandbox(&world, "orders", kind)).await;
+    let next = begun(sandbox(&world, "payments", kind)).await;
     assert!(next.invoke(Work { logs_error: true, ..Work::default() }).await.result.is_ok());
     next.shutdown(ShutdownReason::Spindown).await;
     world.heal().await;
@@ -174,14 +176,15 @@ async fn orders(kind: Kind) -> Vec<DeliveredObject> {
 }
 
 /// Everything that lines can say, and some odd things that records may hold.
-async fn payments(kind: Kind) -> Vec<DeliveredObject> {
+async fn orders(kind: Kind) -> Vec<DeliveredObject> {
     let world = World::new().await;
-    let telling = sandbox(&world, "payments", kind)
+    let telling = sandbox(&world, "orders", kind)
         .extension_env("LOGSPOOL_FIELDS", FIELDS)
-        .extension_env("LOGSPOOL_LABELS", "team=payments,stage=päyments")
+        .extension_env("LOGSPOOL_LABELS", "team=payments,stage=prüfung")
         .extension_env("LOGSPOOL_INVOCATIONS", "true");
     let life = begun(telling).await;
-    let tracing = json!({ "type": "X-Amzn-Trace-Id", "value": "Root=1-6352a70e-1e2c;Parent=35465b3a9e2f7c6a;Sampled=1" });
+    let tracing =
+        json!({ "type": "X-Amzn-Trace-Id", "value": "Root=1-6352a70e-1e2c;Parent=35465b3a9e2f7c6a;Sampled=1" });
     let start = json!({ "requestId": REQUEST, "version": "$LATEST", "tenantId": "blue", "tracing": tracing });
     event(&life, "platform.start", start).await;
     for record in records() {
@@ -195,7 +198,8 @@ async fn payments(kind: Kind) -> Vec<DeliveredObject> {
             "initDurationMs": 397.68 });
         event(&life, "platform.report", json!({ "requestId": request, "status": "success", "metrics": metrics })).await;
     }
-    event(&life, "platform.logsDropped", json!({ "reason": "too fast", "droppedRecords": 3, "droppedBytes": 99 })).await;
+    event(&life, "platform.logsDropped", json!({ "reason": "too fast", "droppedRecords": 3, "droppedBytes": 99 }))
+        .await;
     life.shutdown(ShutdownReason::Spindown).await;
     world.heal().await;
     objects(&world)
