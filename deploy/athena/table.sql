@@ -19,6 +19,7 @@ CREATE EXTERNAL TABLE logspool (
     `message` string COMMENT 'the record, if it is a text',
     `record` string COMMENT 'the record, if it is an object',
     `value` string COMMENT 'the record, if it is anything else',
+    `encoding` string COMMENT 'logspool.unparsed: base64, if the bytes in message were no UTF-8',
     `version` string COMMENT 'LOGSPOOL_FIELDS',
     `region` string COMMENT 'LOGSPOOL_FIELDS',
     `account` string COMMENT 'LOGSPOOL_FIELDS',

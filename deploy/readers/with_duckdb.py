@@ -28,7 +28,9 @@ def main(place, request):
     lines, seq, requests, duration_ms = database.execute(OVERVIEW, {"place": place}).fetchone()
     types = database.execute(TYPES, {"place": place}).fetchall()
     mine = database.execute(REQUEST, {"place": place, "request": request}).fetchall()
+    columns = [column[0] for column in database.execute("FROM logs($place) LIMIT 0", {"place": place}).description]
     print(json.dumps({
+        "columns": columns,
         "lines": lines,
         "types": dict(types),
         "seq": int(seq),

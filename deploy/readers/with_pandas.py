@@ -15,8 +15,10 @@ import pandas
 import zstandard
 
 COLUMNS = [
-    "function", "dt", "hour", "spool", "time", "type", "seq", "requestId", "tenantId", "traceId", "labels",
-    "message", "record", "value",  # one of them
+    "function", "dt", "hour", "spool",  # of the object's name
+    "time", "type", "seq", "requestId", "tenantId",
+    "message", "record", "value", "encoding",  # one of the first three
+    "version", "region", "account", "memory", "architecture", "traceId", "labels",  # LOGSPOOL_FIELDS, LOGSPOOL_LABELS
     "losses", "unknownTail",  # type logspool.end
     "last", "records", "bytes", "cause", "maybeDelivered",  # type logspool.dropped
 ]
@@ -40,7 +42,7 @@ def rows(place):
         told = dict(re.findall(r"(\w+)=([^/]+)", folder), spool=name[:26])
         with files.open(path) as file, text(path, file) as lines:
             for line in lines:
-                yield told | json.loads(line)
+                yield json.loads(line) | told
 
 
 def read(place):
@@ -49,7 +51,9 @@ def read(place):
 
 
 def said(line):
-    return line.message if isinstance(line.message, str) else json.dumps(line.value if pandas.isna(line.record) else line.record)
+    if isinstance(line.message, str):
+        return line.message
+    return json.dumps(line.record if isinstance(line.record, dict) else line.value)
 
 
 def main(place, request):
@@ -57,6 +61,7 @@ def main(place, request):
     reports = logs[logs["type"] == "platform.report"]
     mine = logs[logs["requestId"] == request].sort_values(["time", "seq"])
     print(json.dumps({
+        "columns": list(logs.columns),
         "lines": len(logs),
         "types": logs["type"].value_counts().to_dict(),
         "seq": int(logs["seq"].sum()),

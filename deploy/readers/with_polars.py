@@ -11,9 +11,13 @@ import polars
 
 # Objects of any shape are taken as their JSON text: polars.col("record").str.json_path_match("$.level").
 SCHEMA = {
-    "time": polars.String, "type": polars.String, "seq": polars.Int64, "requestId": polars.String,
-    "tenantId": polars.String, "traceId": polars.String, "labels": polars.String,
+    "time": polars.String, "type": polars.String, "seq": polars.Int64,
+    "requestId": polars.String, "tenantId": polars.String,
     "message": polars.String, "record": polars.String, "value": polars.String,  # one of them
+    "encoding": polars.String,  # base64, if the bytes in message were no UTF-8
+    # LOGSPOOL_FIELDS and LOGSPOOL_LABELS; function and spool are in the path
+    "version": polars.String, "region": polars.String, "account": polars.String, "memory": polars.Int64,
+    "architecture": polars.String, "traceId": polars.String, "labels": polars.String,
     "losses": polars.String, "unknownTail": polars.Boolean,  # type logspool.end
     "last": polars.Int64, "records": polars.Int64, "bytes": polars.Int64,  # type logspool.dropped
     "cause": polars.String, "maybeDelivered": polars.Boolean,
@@ -38,6 +42,7 @@ def main(place, request):
     duration_ms = reports["record"].str.json_path_match("$.metrics.durationMs").cast(polars.Float64)
     mine = logs.filter(requestId=request).sort("time", "seq")
     print(json.dumps({
+        "columns": logs.columns,
         "lines": logs.height,
         "types": dict(logs.group_by("type").len().iter_rows()),
         "seq": logs["seq"].sum(),

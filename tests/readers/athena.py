@@ -1,8 +1,10 @@
-"""Reads deploy/athena/ as Athena would, as far as that can be done without it: table and queries are parsed in its dialect, the table is a view
-of DuckDB that takes members of lines for columns by the rules of the SerDe, and the queries are asked in DuckDB's dialect.
+"""Reads deploy/athena/ as Athena would, as far as that can be done without it.
 
-Arguments: the folder with table.sql and queries.sql, the directory with the objects. On standard input: a JSON object of texts that are
-replaced in the queries. Prints a JSON object.
+Table and queries are parsed in its dialect. The table is a view of DuckDB that takes members of lines for columns by
+the rules of the SerDe, and the queries are asked in DuckDB's dialect.
+
+Arguments: the folder with table.sql and queries.sql, the directory with the objects. On standard input: a JSON object
+of texts that are replaced in the queries. Prints a JSON object.
 """
 
 import json
@@ -34,10 +36,13 @@ def parse_table(text):
 
 
 def serde_view(name, columns, directory):
-    selected = [f"{READ[kind].format(member=repr('$.' + member))} AS {column}" for column, (member, kind) in columns.items()]
+    selected = []
+    for column, (member, kind) in columns.items():
+        selected.append(f"{READ[kind].format(member=repr('$.' + member))} AS {column}")
     for partition, kind in [("function", "VARCHAR"), ("dt", "VARCHAR"), ("hour", "INT")]:
         selected.append(f"regexp_extract(filename, '/{partition}=([^/]+)/', 1)::{kind} AS \"{partition}\"")
-    lines = f"read_json_objects('{directory}/**/*.*', format = 'newline_delimited', ignore_errors = true, filename = true)"
+    options = "format = 'newline_delimited', ignore_errors = true, filename = true"
+    lines = f"read_json_objects('{directory}/**/*.*', {options})"
     return f"CREATE VIEW {name} AS SELECT {', '.join(selected)}, filename AS \"$path\" FROM {lines}"
 
 

@@ -11,6 +11,7 @@ use crate::output::{Line, REQUEST};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Overview {
+    pub columns: BTreeSet<String>,
     pub lines: usize,
     pub types: BTreeMap<String, usize>,
     pub seq: u64,
@@ -31,6 +32,9 @@ pub fn compare(printed: &Overview, lines: &[Line]) -> Result<(), String> {
     let requests = lines.iter().filter_map(|line| line.text("requestId")).collect::<BTreeSet<_>>().len();
     let reports = lines.iter().filter(|line| line.kind() == "platform.report");
     let duration_ms: f64 = reports.map(|line| line.recorded("/metrics/durationMs").unwrap().as_f64().unwrap()).sum();
+    let mut columns: BTreeSet<_> = lines.iter().flat_map(|line| line.members.keys().cloned()).collect();
+    columns.extend(["function", "dt", "hour", "spool"].map(str::to_owned));
+    same("columns", &printed.columns, &columns)?;
     same("lines", &printed.lines, &lines.len())?;
     same("types", &printed.types, &types)?;
     same("sum of seq", &printed.seq, &seq)?;
@@ -61,5 +65,5 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, printed: &T, told: &T) -> Re
     if printed == told {
         return Ok(());
     }
-    Err(format!("{what}: {:.200} instead of {:.200}", format!("{printed:?}"), format!("{told:?}")))
+    Err(format!("{what}: {:.900} instead of {:.900}", format!("{printed:?}"), format!("{told:?}")))
 }

@@ -15,6 +15,8 @@ use crate::world::{World, file_name};
 /// The request that readers are asked for. It has records of every kind.
 pub const REQUEST: &str = "79b4f56e-95b1-4643-9700-2807f4e68189";
 const TIME: &str = "2026-11-23T06:46:05.505Z";
+/// Of a segment file, see `docs/format.md`.
+const HEAD_BYTES: usize = 128;
 const FIELDS: &str = "function,version,region,account,spool,memory,architecture,traceId";
 
 /// How the objects are compressed.
@@ -166,7 +168,10 @@ async fn payments(kind: Kind) -> Vec<DeliveredObject> {
     life.kill_extension().await;
     let mut files: Vec<_> = fs::read_dir(spool).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
-    fs::write(files.iter().max().unwrap(), "no segment").unwrap();
+    let newest = files.iter().max().unwrap();
+    let mut bytes = fs::read(newest).unwrap();
+    bytes[..HEAD_BYTES].fill(0);
+    fs::write(newest, bytes).unwrap();
     world.s3.faults().clear();
     let next = begun(sandbox(&world, "payments", kind)).await;
     assert!(next.invoke(Work { logs_error: true, ..Work::default() }).await.result.is_ok());
