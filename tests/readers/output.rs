@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 
-use sandbox::oracle::DeliveredObject;
+use sandbox::oracle::{self, DeliveredObject};
 use sandbox::s3::Fault;
 use sandbox::{Fate, Sandbox, SandboxBuilder, ShutdownReason, Work};
 use serde_json::{Value, json};
@@ -26,6 +27,10 @@ pub enum Kind {
     /// Many frames in an object, at which some readers stop.
     ZstdFrames,
     Gzip,
+}
+
+impl Kind {
+    pub const ALL: [Self; 3] = [Self::Zstd, Self::ZstdFrames, Self::Gzip];
 }
 
 pub struct Output {
@@ -78,6 +83,32 @@ impl Output {
             lines.extend(lines_of(&object));
         }
         Self { directory, lines }
+    }
+
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let objects = oracle::delivered_under(self.directory.path()).unwrap();
+        objects.into_iter().map(|object| self.directory.path().join(object.name))
+    }
+
+    /// Makes objects that are not compressed of those that are.
+    pub fn unpack(&self) {
+        for path in self.files().filter(|path| path.extension().is_some_and(|extension| extension == "zst")) {
+            let name = path.display().to_string();
+            let text = DeliveredObject { name, bytes: fs::read(&path).unwrap() }.text().unwrap();
+            fs::write(path.with_extension(""), text).unwrap();
+            fs::remove_file(path).unwrap();
+        }
+    }
+
+    /// Replaces a text that stands somewhere in the objects, which must not be compressed.
+    pub fn replace(&self, old: &str, new: &str) {
+        let mut found = false;
+        for path in self.files() {
+            let text = fs::read_to_string(&path).unwrap();
+            found |= text.contains(old);
+            fs::write(path, text.replace(old, new)).unwrap();
+        }
+        assert!(found, "{old}");
     }
 }
 
