@@ -26,7 +26,7 @@ COLUMNS = [
 
 def text(path, file):
     if path.endswith(".zst"):
-        # With LOGSPOOL_FRAME_SIZE there are many frames; without this the reader stops behind the first one.
+        # With LOGSPOOL_FRAME_SIZE there are many frames; ZstdDecompressor.decompress() would stop behind the first one.
         file = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
     elif path.endswith(".gz"):
         file = gzip.open(file)

@@ -69,7 +69,9 @@ fn errors_by_function(lines: &[Line]) -> Vec<Value> {
     let row = |(function, lines): (&str, Vec<&Line>)| {
         let requests = lines.iter().filter_map(|line| line.text("requestId")).collect::<BTreeSet<_>>().len();
         json!({
-            "function": function, "logged": count(&lines, "function"), "failed_invocations": count(&lines, "platform.report"),
+            "function": function,
+            "logged": count(&lines, "function"),
+            "failed_invocations": count(&lines, "platform.report"),
             "requests": requests, "latest": lines.iter().filter_map(|line| line.text("time")).max(),
         })
     };
@@ -82,7 +84,8 @@ fn slowest_reports(lines: &[Line]) -> Vec<Value> {
     let row = |line: &Line| {
         json!({
             "time": line.text("time"), "requestid": line.text("requestId"),
-            "duration_ms": line.recorded("/metrics/durationMs"), "init_duration_ms": line.recorded("/metrics/initDurationMs"),
+            "duration_ms": line.recorded("/metrics/durationMs"),
+            "init_duration_ms": line.recorded("/metrics/initDurationMs"),
             "memory_used_mb": line.recorded("/metrics/maxMemoryUsedMB"),
         })
     };
@@ -103,7 +106,8 @@ fn invocations(lines: &[Line]) -> Vec<Value> {
         let durations: Vec<f64> = lines.iter().map(|line| metric(line, "durationMs")).collect();
         let count = u32::try_from(lines.len()).unwrap();
         json!({
-            "function": function, "dt": dt, "hour": hour.parse::<u8>().unwrap(), "invocations": count, "cold_starts": cold,
+            "function": function, "dt": dt, "hour": hour.parse::<u8>().unwrap(),
+            "invocations": count, "cold_starts": cold,
             "duration_ms_avg": (durations.iter().sum::<f64>() / f64::from(count) * 1_000.0).round() / 1_000.0,
             "duration_ms_max": durations.iter().copied().fold(0.0, f64::max),
             "billed_ms": lines.iter().map(|line| metric(line, "billedDurationMs")).sum::<f64>(),
@@ -119,7 +123,8 @@ fn lost_ranges(lines: &[Line]) -> Vec<Value> {
         let member = |name: &str| &line.members[name];
         json!({
             "spool_id": line.spool, "first_seq": line.seq(), "last_seq": member("last"), "records": member("records"),
-            "bytes": member("bytes"), "cause": member("cause"), "maybe_delivered": line.members.contains_key("maybeDelivered"),
+            "bytes": member("bytes"), "cause": member("cause"),
+            "maybe_delivered": line.members.contains_key("maybeDelivered"),
         })
     };
     ranges.into_iter().map(row).collect()

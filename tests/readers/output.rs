@@ -40,7 +40,7 @@ pub struct Output {
 }
 
 /// A line, and what the key of its object says.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Line {
     pub key: String,
     pub spool: String,
@@ -85,6 +85,27 @@ impl Output {
         Self { directory, lines }
     }
 
+    /// What is rare, and made by hand here: a further end of a spool, as for what came after the first one; and a declared
+    /// loss that lies in a second place.
+    pub fn add_what_is_rare(&mut self) {
+        let last = self.lines.iter().rfind(|line| line.kind() == "logspool.end" && line.function == "orders");
+        let (mut further, seq) = (last.unwrap().clone(), last.unwrap().seq() + 1);
+        further.key =
+            format!("{}/{}-{seq:012}-{seq:012}-0000000000000000-end.ndjson", folder(&further.key), further.spool);
+        further.members.insert("seq".into(), seq.into());
+        further.members.insert("losses".into(), json!({ "quota": { "records": 1, "bytes": 99 } }));
+        fs::write(self.directory.path().join(&further.key), json!(further.members).to_string() + "\n").unwrap();
+        self.lines.push(further);
+
+        let dropped =
+            self.files().find(|path| path.extension().is_some_and(|extension| extension == "dropped")).unwrap();
+        let name = dropped.display().to_string();
+        let hour: u8 = name.split("/hour=").nth(1).unwrap()[..2].parse().unwrap();
+        let second = name.replace(&format!("/hour={hour:02}/"), &format!("/hour={:02}/", (hour + 1) % 24));
+        fs::create_dir_all(folder(&second)).unwrap();
+        fs::copy(dropped, second).unwrap();
+    }
+
     pub fn files(&self) -> impl Iterator<Item = PathBuf> {
         let objects = oracle::delivered_under(self.directory.path()).unwrap();
         objects.into_iter().map(|object| self.directory.path().join(object.name))
@@ -112,8 +133,13 @@ impl Output {
     }
 }
 
+/// The part of a key before its last `/`.
+pub fn folder(key: &str) -> &str {
+    key.rsplit_once('/').unwrap().0
+}
+
 fn lines_of(object: &DeliveredObject) -> Vec<Line> {
-    let folder = |name: &str| {
+    let told = |name: &str| {
         let at = object.name.split('/').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
         at.unwrap().to_owned()
     };
@@ -122,9 +148,9 @@ fn lines_of(object: &DeliveredObject) -> Vec<Line> {
     let line = |line| Line {
         key: object.name.clone(),
         spool: file_name(&object.name)[..26].to_owned(),
-        function: folder("function"),
-        dt: folder("dt"),
-        hour: folder("hour"),
+        function: told("function"),
+        dt: told("dt"),
+        hour: told("hour"),
         members: serde_json::from_slice(line).unwrap(),
     };
     lines.map(line).collect()
@@ -230,8 +256,10 @@ async fn orders(kind: Kind) -> Vec<DeliveredObject> {
     post(&life, b"no \xff text").await;
     post(&life, br#"[{"time":"no time","type":"function","record":"when?"}]"#).await;
     for (request, duration_ms) in [(REQUEST, 693.92), ("r-2", 1.5), ("r-3", 20_000.001)] {
-        let metrics = json!({ "durationMs": duration_ms, "billedDurationMs": 694, "memorySizeMB": 128, "maxMemoryUsedMB": 84,
-            "initDurationMs": 397.68 });
+        let metrics = json!({
+            "durationMs": duration_ms, "billedDurationMs": 694, "memorySizeMB": 128, "maxMemoryUsedMB": 84,
+            "initDurationMs": 397.68,
+        });
         event(&life, "platform.report", json!({ "requestId": request, "status": "success", "metrics": metrics })).await;
     }
     event(&life, "platform.logsDropped", json!({ "reason": "too fast", "droppedRecords": 3, "droppedBytes": 99 }))
@@ -248,6 +276,8 @@ fn records() -> Vec<Value> {
         json!("17"),
         json!("2026-11-23T06:46:05.505Z"),
         json!({ "level": "ERROR", "Level": "both", "message": "größer", "nested": { "camelCase": [1, { "x": null }] } }),
+        json!({ "level": "fatal" }),
+        json!(format!("{TIME}\t{REQUEST}\tERROR\tas Node.js writes it")),
         // One member with three types.
         json!({ "level": 50 }),
         json!({ "level": { "name": "warn" } }),
