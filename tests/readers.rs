@@ -1,5 +1,6 @@
-//! What `deploy/` gives to people who read the objects: every recipe is run as it is shipped, over real output, and must see
-//! what the sandbox's decoders see. `tests/readers/prepare` makes the readers ready; what is not ready is skipped and says so.
+//! What `deploy/` gives to people who read the objects: every recipe is run as it is shipped, over real output, and must
+//! see what the sandbox's decoders see. `tests/readers/prepare` makes the readers ready; what is not ready is skipped and
+//! says so.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
 

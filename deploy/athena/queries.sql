@@ -9,8 +9,8 @@ WHERE "function" = 'orders' AND dt = '2026-11-23'
 ORDER BY time, seq;
 
 -- name: errors_by_function
--- What the functions have logged as an error, in JSON or as the runtimes of Python and Node.js write it; and invocations
--- that failed.
+-- What the functions have logged as an error, in JSON or as the runtimes of Python and Node.js write it; and
+-- invocations that failed.
 SELECT "function",
     count_if(type = 'function') AS logged,
     count_if(type = 'platform.report') AS failed_invocations,
@@ -58,8 +58,8 @@ WHERE "function" IN ('orders', 'payments') AND dt BETWEEN '2026-11-23' AND '2026
 ORDER BY spool_id, first_seq;
 
 -- name: losses_by_life
--- What each life of the process has lost in all: the ranges of the query above, and what the platform has dropped before
--- it came to us. Of several ends the highest counts.
+-- What each life of the process has lost in all: the ranges of the query above, and what the platform has dropped
+-- before it came to us. Of several ends the highest counts.
 SELECT regexp_extract("$path", '([0-9A-Z]{26})-[^/]*$', 1) AS spool_id,
     max(seq) AS end_seq,
     max_by(losses, seq) AS losses,

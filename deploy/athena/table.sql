@@ -1,13 +1,12 @@
--- A table over the objects of logspool in the default layout <prefix>/function=…/dt=…/hour=…/, zstd, gzip or not compressed.
--- Put your bucket and prefix into both locations. Nothing is loaded or refreshed: the partitions are computed from the query.
+-- A table over the objects of logspool in the default layout <prefix>/function=…/dt=…/hour=…/, zstd, gzip or plain.
+-- Put your bucket and prefix into both locations. Nothing is loaded or refreshed: partitions are computed from the query.
 --
--- * `function` is injected: a query names the functions that it asks about, with = or IN, and one that does not is refused.
---   With an enum ('projection.function.type' = 'enum', 'projection.function.values' = 'orders,payments') it need not, but
---   whoever forgets a function in that list is never told.
--- * A query should name days, too: every hour of every other day since the beginning of the range is a folder to look
---   into.
--- * Objects of any shape are taken as their JSON text: json_extract_scalar(record, '$.level'). Names in it keep their case
---   because case.insensitive is off, so each column whose member is not in lower case has a mapping.
+-- * `function` is injected: a query names the functions that it asks about, with = or IN, and is refused otherwise.
+--   With an enum ('projection.function.type' = 'enum', 'projection.function.values' = 'orders,payments') it need not,
+--   but whoever forgets a function in that list is never told.
+-- * A query should name days, too: every hour of all days since the beginning of the range is a folder to look into.
+-- * Objects of any shape are taken as their JSON text: json_extract_scalar(record, '$.level'). Names in it keep their
+--   case because case.insensitive is off, so each column whose member is not in lower case has a mapping.
 -- * A line that is no JSON is a row of NULLs. With LOGSPOOL_FORMAT=text or raw all but the declared losses are.
 -- * The member `function` of LOGSPOOL_FIELDS is the partition.
 

@@ -3,8 +3,8 @@
 --     duckdb -init with_duckdb.sql -c "FROM logs('logs') WHERE requestId = '79b4f56e-95b1-4643-9700-2807f4e68189'"
 --
 -- For S3 first: INSTALL httpfs; CREATE SECRET (TYPE s3, PROVIDER credential_chain);
--- Only folders that match a filter by function, dt or hour are read. Times are texts, since a line keeps what it was given;
--- they sort alike: ORDER BY time, seq
+-- Only folders that match a filter by function, dt or hour are read. Times are texts, since a line keeps what it was
+-- given; they sort alike: ORDER BY time, seq
 
 CREATE OR REPLACE MACRO logs(place) AS TABLE
 SELECT * EXCLUDE (filename) REPLACE (regexp_extract(filename, '([0-9A-Z]{26})-[^/\\]*$', 1) AS spool)

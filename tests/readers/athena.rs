@@ -149,8 +149,8 @@ fn losses_by_life(lines: &[Line]) -> Vec<Value> {
     ends.into_iter().map(row).collect()
 }
 
-/// Whether what a query has answered is what it must answer. JSON that stands in a text counts as what it says, and numbers as
-/// their value.
+/// Whether what a query has answered is what it must answer. JSON that stands in a text counts as what it says, and
+/// numbers as their value.
 pub fn same(answered: &Value, expected: &Value) -> bool {
     match (answered, expected) {
         (Value::Object(a), Value::Object(b)) => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sandbox::oracle::{self, DeliveredObject};
 use sandbox::s3::Fault;
@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::world::wire::Wire;
-use crate::world::{World, file_name};
+use crate::world::{World, file_name, pause};
 
 /// The request that readers are asked for. It has records of every kind.
 pub const REQUEST: &str = "79b4f56e-95b1-4643-9700-2807f4e68189";
 const TIME: &str = "2026-11-23T06:46:05.505Z";
-/// Of a segment file, see `docs/format.md`.
+/// Of a segment file, see `docs/format.md`: what says whose it is, and that with the state slots.
 const HEAD_BYTES: usize = 128;
+const HEADER_BYTES: u64 = 512;
 const FIELDS: &str = "function,version,region,account,spool,memory,architecture,traceId";
 
 /// How the objects are compressed.
@@ -206,6 +207,11 @@ fn noise(bytes: usize, seed: u64) -> String {
     std::iter::repeat_with(|| rng.alphanumeric()).take(bytes).collect()
 }
 
+fn newest_segment(spool: &Path) -> PathBuf {
+    let files = fs::read_dir(spool).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "seg")).max().unwrap()
+}
+
 /// The oldest segments give way in an outage, the process is killed, and its newest file is damaged.
 async fn payments(kind: Kind) -> Vec<DeliveredObject> {
     let world = World::new().await;
@@ -221,12 +227,15 @@ async fn payments(kind: Kind) -> Vec<DeliveredObject> {
     for seed in 0..30 {
         event(&life, "function", noise(20_000, seed).into()).await;
     }
+    event(&life, "function", "the last words".into()).await;
     let [spool] = world.spools().try_into().expect("one life");
+    // The next segment's file may be in the making.
+    while fs::metadata(newest_segment(&spool)).unwrap().len() < HEADER_BYTES {
+        pause(5).await;
+    }
     life.kill_extension().await;
-    let mut files: Vec<_> = fs::read_dir(spool).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
-    let newest = files.iter().max().unwrap();
-    let mut bytes = fs::read(newest).unwrap();
+    let newest = newest_segment(&spool);
+    let mut bytes = fs::read(&newest).unwrap();
     bytes[..HEAD_BYTES].fill(0);
     fs::write(newest, bytes).unwrap();
     world.s3.faults().clear();
