@@ -28,6 +28,19 @@ pub struct DeliveredObject {
     pub bytes: Vec<u8>,
 }
 
+impl DeliveredObject {
+    /// The lines, decoded as the name says; those of a declared loss are not compressed.
+    ///
+    /// # Errors
+    /// What is wrong with the name or the bytes.
+    pub fn text(&self) -> Result<Vec<u8>, String> {
+        match Name::parse(&self.name)?.content {
+            Content::Lines { codec, .. } => decode(&self.bytes, codec),
+            Content::Dropped => Ok(self.bytes.clone()),
+        }
+    }
+}
+
 /// What the name of an object says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Name {
