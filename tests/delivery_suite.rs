@@ -41,6 +41,7 @@ macro_rules! suite {
 
 suite! {
     an_object_arrives_with_its_bytes_type_and_metadata;
+    what_was_stored_is_listed_by_folder_and_read_in_pieces;
     an_object_that_is_there_is_left_alone;
     each_fault_is_healed_within_the_attempt_or_ends_as_its_kind;
     an_outage_is_over_when_the_port_answers_again;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::iter::repeat_n;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use logspool::upload::store::reading::Depth;
 use logspool::upload::store::s3::{Checksum, Encryption, IfNoneMatch, S3Store};
 use logspool::upload::store::{Object, ObjectStore as _, PutError, PutErrorKind, PutOutcome};
 use sandbox::s3::{BucketOptions, Fault};
@@ -37,6 +38,47 @@ pub async fn an_object_arrives_with_its_bytes_type_and_metadata(which: Which) {
     let object = world.arrived().remove(0);
     assert_eq!(object.content_type.as_deref(), Some("application/x-ndjson"));
     assert_eq!((object.content_encoding, object.metadata), (None, pairs(&[("records", "20000")])));
+}
+
+pub async fn what_was_stored_is_listed_by_folder_and_read_in_pieces(which: Which) {
+    let Some(world) = World::new(which, Wanted::default()).await else { return };
+    let (store, lines) = (world.store(), Lines::new("a line"));
+    let keys = [
+        "a/dt=2026-11-26/1.ndjson",
+        "a/dt=2026-11-27/odd + name & ü%41.ndjson",
+        "a/dt=2026-11-27/2.ndjson",
+        "b.ndjson",
+    ];
+    for key in keys {
+        assert_eq!(store.put(&lines.object(key)).await, STORED);
+    }
+    let all = store.list("", Depth::All, None).await.unwrap();
+    let mut sorted = keys.map(str::to_owned);
+    sorted.sort();
+    assert_eq!(all.objects.iter().map(|object| object.key.clone()).collect::<Vec<_>>(), sorted);
+    assert_eq!((all.folders.len(), all.next), (0, None));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    for object in &all.objects {
+        assert_eq!(object.bytes, lines.object("").bytes);
+        assert!(now.abs_diff(u128::try_from(object.modified_ms).unwrap()) < 3_600_000, "{object:?}");
+    }
+    let top = store.list("", Depth::Folder, None).await.unwrap();
+    assert_eq!((top.folders, top.objects[0].key.as_str()), (vec!["a/".to_owned()], "b.ndjson"));
+    let days = store.list("a/", Depth::Folder, None).await.unwrap();
+    assert_eq!(
+        (days.folders, days.objects),
+        (vec!["a/dt=2026-11-26/".to_owned(), "a/dt=2026-11-27/".to_owned()], vec![])
+    );
+
+    let (whole, end) = (lines.once("").1, all.objects[0].bytes);
+    for key in keys {
+        for (from, until) in [(0, 3), (3, 40_003), (end - 3, end)] {
+            let [first, behind] = [from, until].map(|place| usize::try_from(place).unwrap());
+            assert_eq!(store.read(key, from..until).await.unwrap(), whole[first..behind], "{key}");
+        }
+    }
+    let error = store.read("a/none.ndjson", 0..1).await.unwrap_err();
+    assert_eq!(error.code.as_deref(), Some("NoSuchKey"), "{error}");
 }
 
 pub async fn an_object_that_is_there_is_left_alone(which: Which) {

@@ -152,3 +152,17 @@ fn distinct(mut sorter: Sorter) -> std::io::Result<u64> {
     }
     Ok(count)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_once() {
+        let mut sorter = Sorter::new(0);
+        for request in ["b", "a", "b", "c", "a"] {
+            sorter.push(request.as_bytes(), b"").expect("taken");
+        }
+        assert_eq!(distinct(sorter).expect("read"), 3);
+    }
+}

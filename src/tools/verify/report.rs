@@ -35,7 +35,8 @@ pub(super) struct Of {
     pub(super) spools: u64,
     pub(super) objects: u64,
     pub(super) bytes: u64,
-    pub(super) records: u64,
+    /// Numbers that are in objects.
+    pub(super) lines: u64,
 }
 
 impl Sums {
@@ -44,7 +45,7 @@ impl Sums {
         of.spools += 1;
         of.objects += spool.objects;
         of.bytes += spool.bytes;
-        of.records += spool.delivered;
+        of.lines += spool.delivered;
         for (cause, records) in &spool.lost {
             *self.lost.entry(cause.clone()).or_default() += records;
         }
@@ -100,9 +101,8 @@ impl Report for Text<'_> {
         let mut table = Table::new(["spools", ">count", ">objects", ">lines", ">bytes"]);
         for verdict in Verdict::ALL {
             let of = sums.by_verdict.get(&verdict).copied().unwrap_or_default();
-            let counts = [of.spools, of.objects, of.records, of.bytes].map(grouped);
-            let [spools, objects, records, bytes] = counts;
-            table.row([verdict.name().to_owned(), spools, objects, records, bytes]);
+            let [spools, objects, lines, bytes] = [of.spools, of.objects, of.lines, of.bytes].map(grouped);
+            table.row([verdict.name().to_owned(), spools, objects, lines, bytes]);
         }
         table.write("", self.out)?;
         writeln!(self.out)?;
@@ -240,5 +240,72 @@ impl Report for Json<'_> {
             counted_only: sums.counted_only,
             complete: !sums.has_findings(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::judge::Finding;
+    use super::*;
+
+    fn spool(verdict: Verdict, findings: usize) -> SpoolVerdict {
+        let finding = |number| Finding { kind: Verdict::Gap, text: format!("number {number} missing") };
+        SpoolVerdict {
+            spool: "01JZ8K4M3N5P6Q7R8S9T0V1W2X".to_owned(),
+            verdict,
+            objects: 2,
+            bytes: 1_000,
+            delivered: 10,
+            lost: [("quota".to_owned(), 1_234)].into(),
+            end: Some(9),
+            findings: (0..findings).map(finding).collect(),
+            more_findings: 0,
+            is_waited_for: verdict == Verdict::Open && findings > 0,
+        }
+    }
+
+    fn told(spools: &[SpoolVerdict]) -> String {
+        let (mut out, mut sums) = (Vec::new(), Sums { foreign: 3, ..Sums::default() });
+        let mut report = Text::new(&mut out);
+        for spool in spools {
+            sums.add(spool);
+            report.spool(spool).expect("memory");
+        }
+        report.end(&sums).expect("memory");
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn a_person_sees_sums_then_findings_then_one_sentence() {
+        let text = told(&[spool(Verdict::Complete, 0), spool(Verdict::Open, 1), spool(Verdict::UnknownTail, 0)]);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[1].split_whitespace().collect::<Vec<_>>(), ["complete", "1", "2", "10", "1,000"]);
+        assert_eq!(
+            lines[8..],
+            [
+                "Lines that are declared lost, by cause: quota 3,702",
+                "Keys that are no names of objects, left out: 3",
+                "gap: number 0 missing (young: it may still come)",
+                "Nothing is missing. 1 open: judged up to now. 1 without an end: what came behind its last line, nobody knows.",
+            ]
+        );
+        let text = told(&[spool(Verdict::Gap, FINDINGS_SHOWN + 2)]);
+        assert!(
+            text.contains("… and 2 more: --json tells of all\nNOT COMPLETE, spools by what is wrong: 1 gap\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_machine_reads_a_line_a_spool_and_one_for_all() {
+        let (mut out, mut sums) = (Vec::new(), Sums::default());
+        let mut report = Json::new(&mut out);
+        let gap = spool(Verdict::Gap, 1);
+        sums.add(&gap);
+        report.spool(&gap).and_then(|()| report.end(&sums)).expect("memory");
+        let expected = r#"{"spool":"01JZ8K4M3N5P6Q7R8S9T0V1W2X","verdict":"gap","objects":2,"bytes":1000,"lines":10,"lost":{"quota":1234},"end":9,"findings":[{"kind":"gap","text":"number 0 missing"}]}
+{"summary":{"gap":{"spools":1,"objects":2,"bytes":1000,"lines":10}},"lost":{"quota":1234},"foreignKeys":0,"deep":false,"countedOnly":0,"complete":false}
+"#;
+        assert_eq!(String::from_utf8(out).expect("text"), expected);
     }
 }
