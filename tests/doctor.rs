@@ -342,10 +342,11 @@ async fn destinations_are_named_by_settings_or_by_arguments() {
 }
 
 #[test]
-fn a_word_that_is_no_option_shows_the_usage() {
+fn a_word_that_is_no_option_is_named() {
     let output = Command::new(world::extension()).args(["doctor", "--yaml"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(output.stdout.is_empty() && output.stderr.starts_with(b"usage: "));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(output.stdout.is_empty() && error.starts_with("logspool: ") && error.contains("--yaml"), "{error}");
 }
 
 #[tokio::test]

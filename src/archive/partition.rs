@@ -24,6 +24,12 @@ impl Span {
         self.from_ms < other.until_ms && other.from_ms < self.until_ms
     }
 
+    /// Whether all of the other one lies in it.
+    #[must_use]
+    pub fn covers(self, other: Self) -> bool {
+        self.from_ms <= other.from_ms && other.until_ms <= self.until_ms
+    }
+
     /// Whether a moment lies in it.
     #[must_use]
     pub fn holds(self, ms: i64) -> bool {
@@ -133,6 +139,8 @@ mod tests {
     fn spans_meet_where_they_share_a_moment() {
         let span = |from_ms, until_ms| Span { from_ms, until_ms };
         assert!(span(0, 10).meets(span(9, 20)) && !span(0, 10).meets(span(10, 20)) && span(5, 6).meets(Span::ALL));
+        assert!(span(0, 10).covers(span(0, 10)) && Span::ALL.covers(Span::ALL));
+        assert!(!span(0, 10).covers(span(0, 11)) && !span(0, 10).covers(span(-1, 5)));
         assert_eq!(span(0, 10).widened(5), span(-5, 15));
         assert_eq!(Span::ALL.widened(5), Span::ALL);
     }

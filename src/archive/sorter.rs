@@ -6,13 +6,15 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read as _, Seek as _, Write as _};
+use std::io::{self, BufReader, BufWriter, Read as _, Seek as _};
 
 /// What lies in memory before it goes into a file: some 300,000 names of objects.
 pub const MEMORY_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
 /// What an entry costs beside its bytes: the pointer to it, its length, and what the allocator adds.
 const OVERHEAD_BYTES: usize = 48;
 const BUFFER_BYTES: usize = 32 * 1024;
+/// So many files become one, of the next level: some systems let a process have 256 open, and each has a buffer.
+const RUNS_MAX: usize = 32;
 /// An entry is a name or a line; whoever could have longer ones has cut them before.
 const ENTRY_BYTES_MAX: usize = u32::MAX as usize;
 
@@ -31,12 +33,20 @@ impl Entry {
     }
 }
 
+/// A file of sorted entries.
+struct Run {
+    file: BufReader<File>,
+    /// How often its entries were merged: each is written at most once for each level.
+    level: u8,
+}
+
 /// Takes entries in any order and gives the smallest first. Both may alternate.
 pub struct Sorter {
     memory: BinaryHeap<Reverse<Entry>>,
     memory_bytes: usize,
     memory_bytes_max: usize,
-    runs: Vec<BufReader<File>>,
+    /// Those that are read to their end are closed: nothing of them is on the disk any more.
+    runs: Vec<Option<Run>>,
     /// The next entry of each run that has one.
     heads: BinaryHeap<Reverse<(Entry, usize)>>,
     len: u64,
@@ -100,7 +110,9 @@ impl Sorter {
             return Ok(entry);
         }
         let Some(Reverse((entry, run))) = self.heads.pop() else { return Ok(None) };
-        self.advance(run)?;
+        if let Some(next) = self.next_of(run)? {
+            self.heads.push(Reverse((next, run)));
+        }
         Ok(Some(entry))
     }
 
@@ -113,30 +125,77 @@ impl Sorter {
     }
 
     fn spill(&mut self) -> io::Result<()> {
-        let mut file = BufWriter::with_capacity(BUFFER_BYTES, tempfile::tempfile()?);
+        let mut file = new_file()?;
         let sorted = std::mem::take(&mut self.memory).into_sorted_vec();
         self.memory_bytes = 0;
         // `Reverse` sorts the largest to the front.
-        for Reverse(entry) in sorted.into_iter().rev() {
-            for part in [&entry.key, &entry.value] {
-                let length = u32::try_from(part.len()).map_err(io::Error::other)?;
-                file.write_all(&length.to_le_bytes())?;
-                file.write_all(part)?;
-            }
+        sorted.iter().rev().try_for_each(|Reverse(entry)| write_entry(&mut file, entry))?;
+        self.add_run(file, 0)?;
+        let mut level = 0;
+        while self.merge(level)? {
+            level += 1;
         }
-        let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.rewind()?;
-        self.runs.push(BufReader::with_capacity(BUFFER_BYTES, file));
-        self.advance(self.runs.len() - 1)
-    }
-
-    fn advance(&mut self, run: usize) -> io::Result<()> {
-        let file = &mut self.runs[run];
-        let Some(key) = read_part(file)? else { return Ok(()) };
-        let value = read_part(file)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-        self.heads.push(Reverse((Entry { key, value }, run)));
         Ok(())
     }
+
+    fn add_run(&mut self, file: BufWriter<File>, level: u8) -> io::Result<()> {
+        let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.rewind()?;
+        let added = Some(Run { file: BufReader::with_capacity(BUFFER_BYTES, file), level });
+        let run = self.runs.iter().position(Option::is_none).unwrap_or(self.runs.len());
+        match self.runs.get_mut(run) {
+            Some(place) => *place = added,
+            None => self.runs.push(added),
+        }
+        if let Some(first) = self.next_of(run)? {
+            self.heads.push(Reverse((first, run)));
+        }
+        Ok(())
+    }
+
+    /// Makes one file of those of a level, if there are too many.
+    fn merge(&mut self, level: u8) -> io::Result<bool> {
+        let is_merged: Vec<bool> =
+            self.runs.iter().map(|run| run.as_ref().is_some_and(|run| run.level == level)).collect();
+        if is_merged.iter().filter(|is_merged| **is_merged).count() < RUNS_MAX {
+            return Ok(false);
+        }
+        let (mut heads, others) = self.heads.drain().partition(|Reverse((_, run))| is_merged[*run]);
+        self.heads = others;
+        let mut file = new_file()?;
+        while let Some(Reverse((entry, run))) = BinaryHeap::pop(&mut heads) {
+            write_entry(&mut file, &entry)?;
+            if let Some(next) = self.next_of(run)? {
+                heads.push(Reverse((next, run)));
+            }
+        }
+        self.add_run(file, level + 1)?;
+        Ok(true)
+    }
+
+    /// The next entry of a file, which is closed when there is none.
+    fn next_of(&mut self, run: usize) -> io::Result<Option<Entry>> {
+        let Some(Run { file, .. }) = &mut self.runs[run] else { return Ok(None) };
+        let Some(key) = read_part(file)? else {
+            self.runs[run] = None;
+            return Ok(None);
+        };
+        let value = read_part(file)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok(Some(Entry { key, value }))
+    }
+}
+
+fn new_file() -> io::Result<BufWriter<File>> {
+    Ok(BufWriter::with_capacity(BUFFER_BYTES, tempfile::tempfile()?))
+}
+
+fn write_entry(file: &mut impl io::Write, entry: &Entry) -> io::Result<()> {
+    for part in [&entry.key, &entry.value] {
+        let length = u32::try_from(part.len()).map_err(io::Error::other)?;
+        file.write_all(&length.to_le_bytes())?;
+        file.write_all(part)?;
+    }
+    Ok(())
 }
 
 /// `None` at the end of the file.
@@ -165,19 +224,22 @@ mod tests {
         let seed = fastrand::u64(..);
         println!("seed {seed}");
         let mut rng = fastrand::Rng::with_seed(seed);
-        for memory_bytes in [0, 300, 5_000, MEMORY_BYTES_DEFAULT] {
+        let count = RUNS_MAX * RUNS_MAX + 100;
+        for memory_bytes in [0, 300, 50_000, MEMORY_BYTES_DEFAULT] {
             let mut sorter = Sorter::new(memory_bytes);
             let mut expected = Vec::new();
-            for _ in 0..500 {
+            for _ in 0..count {
                 let key = vec![rng.u8(..4); rng.usize(..6)];
                 sorter.push(&key, &[rng.u8(..)]).expect("taken");
                 expected.push(key);
             }
             expected.sort_unstable();
-            assert_eq!(sorter.len(), 500);
-            assert!(memory_bytes > 5_000 || sorter.runs.len() > 1, "files are used");
+            assert_eq!(sorter.len(), count as u64);
+            assert!(memory_bytes > 50_000 || sorter.runs.len() > 1, "files are used");
+            assert!(sorter.runs.len() <= 3 * RUNS_MAX, "files are few");
             assert_eq!(drain(&mut sorter, None), expected, "{memory_bytes}");
             assert!(sorter.is_empty());
+            assert!(sorter.runs.iter().all(Option::is_none), "no file is kept that is read to its end");
         }
     }
 
@@ -194,6 +256,7 @@ mod tests {
             }
             assert_eq!(drain(&mut sorter, Some(b"5")), [b"2", b"4"]);
             assert_eq!(drain(&mut sorter, None), [b"5", b"6"]);
+            assert!(sorter.runs.len() <= 4, "the place of a file that is read is taken by the next one");
         }
     }
 

@@ -11,7 +11,7 @@ use super::partition::{Span, span_of};
 use crate::config::StoreSettings;
 use crate::upload::object_key::Prefix;
 use crate::upload::retry::RetryPolicy;
-use crate::upload::store::reading::{Depth, Listed, Page};
+use crate::upload::store::reading::{Depth, Listed, NO_SUCH_KEY, Page};
 use crate::upload::store::s3::{S3Store, StoreError};
 use crate::upload::store::{ObjectStore as _, PutError, PutErrorKind, file_reading};
 
@@ -33,7 +33,7 @@ impl ReadError {
     /// Nothing is there under the name.
     #[must_use]
     pub fn is_missing(&self) -> bool {
-        self.error.code.as_deref() == Some("NoSuchKey") || self.error.status == Some(404)
+        self.error.code.as_deref() == Some(NO_SUCH_KEY) || self.error.status == Some(404)
     }
 }
 
@@ -92,6 +92,7 @@ impl Source {
     }
 
     /// Tells of every object whose folder may hold something of `span`, in no order that matters. Folders of other times are not even listed.
+    /// Returns whether anything at all lies there, be it of another time.
     ///
     /// # Errors
     /// When a page cannot be had, or `each` fails.
@@ -99,14 +100,17 @@ impl Source {
         &mut self,
         span: Span,
         mut each: impl FnMut(Listed) -> Result<(), E>,
-    ) -> Result<(), E> {
-        // With a time in mind folders are asked for their names first; without one a page has a thousand objects wherever they lie.
-        let depth = if span == Span::ALL { Depth::All } else { Depth::Folder };
+    ) -> Result<bool, E> {
+        let mut is_something_there = false;
         let mut folders = VecDeque::from([String::new()]);
         while let Some(folder) = folders.pop_front() {
+            // Where some of a folder is wanted it is asked for the names of those in it first; where all of it is, a page has a
+            // thousand objects wherever they lie.
+            let depth = if span.covers(span_of(&self.within(&folder))) { Depth::All } else { Depth::Folder };
             let mut after = None;
             loop {
                 let page = self.list(&folder, depth, after.as_deref())?;
+                is_something_there |= !page.folders.is_empty() || !page.objects.is_empty();
                 let wanted = page.folders.into_iter().filter(|folder| span_of(&self.within(folder)).meets(span));
                 folders.extend(wanted);
                 page.objects.into_iter().try_for_each(&mut each)?;
@@ -116,7 +120,7 @@ impl Source {
                 }
             }
         }
-        Ok(())
+        Ok(is_something_there)
     }
 
     /// A piece of an object.
@@ -124,10 +128,11 @@ impl Source {
     /// # Errors
     /// When it cannot be had, after some attempts if it may help.
     pub fn read(&mut self, key: &str, range: Range<u64>) -> Result<Bytes, ReadError> {
-        self.tried(|kind, runtime| match kind {
+        let piece = self.tried(|kind, runtime| match kind {
             Kind::S3(store, _) => runtime.block_on(store.read(key, range.clone())),
             Kind::File(root) => file_reading::read(root, key, range.clone()),
-        })
+        });
+        piece.map_err(|error| ReadError { place: format!("{}/{key}", error.place), ..error })
     }
 
     /// A folder with what the prefix says before it: `s3://logs/a/dt=2026-11-26` is a place, too.

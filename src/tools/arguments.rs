@@ -7,10 +7,12 @@ use lexopt::prelude::{Long, Short, Value, ValueExt as _};
 use spool::SegmentId;
 
 use super::moment::{duration, moment};
-use super::verify;
+use super::{cat, verify};
+use crate::archive::partition::Span;
 
 pub(super) const USAGE: &str = "\
-usage: logspool verify PLACE...            whether anything is missing, from a listing
+usage: logspool cat PLACE...               delivered lines, in the order of their times
+       logspool verify PLACE...            whether anything is missing, from a listing
        logspool doctor [DESTINATION...]    whether logs can be stored and delivered with the settings of the environment
        logspool spool ls DIR               what is in a spool directory
        logspool spool cat DIR [SEGMENT]    its lines, in order; of one segment only
@@ -19,6 +21,15 @@ usage: logspool verify PLACE...            whether anything is missing, from a l
 
 PLACE is s3://bucket/prefix or file:///path, as in LOGSPOOL_DESTINATION; settings LOGSPOOL_S3_..., AWS_REGION and credentials come from
 the environment (`eval \"$(aws configure export-credentials --format env)\"` puts those of a profile there).
+
+cat      --request ID     only lines of this request
+         --since WHEN     only lines since (2026-11-26, 2026-11-26T05:00:00Z, or so long ago: 90m, 24h, 7d)
+         --until WHEN     only lines before; of both, folders of other hours are neither listed nor read
+         --grep REGEX     only lines in which this is found
+         --follow         then show what comes, in folders of the last two hours
+         --every TIME     how often to look for it (5s)
+         --slack TIME     how far lines may stand from the hour of their folder (1h): what comes late, or was held by a freeze
+         --stats          say at the end how much was read, also where stderr is no terminal
 
 verify   --deep           read every object: digest, numbers, and that every line parses
          --since WHEN     only spools that began since (2026-11-26, 2026-11-26T05:00:00Z, 24h, 7d), so that what the bucket
@@ -38,7 +49,7 @@ pasted text, more than once and in any order. The objects lie below DIR under th
 `doctor` reads the settings as the extension does, puts a small object into each destination, and says what to do about what it
 finds; DESTINATIONs stand in place of LOGSPOOL_DESTINATION and LOGSPOOL_FALLBACK; with --json for machines.
 
-exit: 0 done, nothing found; 1 `verify`, `doctor` or `check` found something, `cat` met damage, `recover` misses parts; 2 it could not look
+exit: 0 done; 1 `verify`, `doctor` or `check` found something, `cat` met damage, `recover` misses parts; 2 it could not look
 
 Without an argument logspool is an AWS Lambda extension: the platform starts it.
 ";
@@ -47,7 +58,8 @@ Without an argument logspool is an AWS Lambda extension: the platform starts it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Command {
     Ls(PathBuf),
-    Cat(PathBuf, Option<SegmentId>),
+    SpoolCat(PathBuf, Option<SegmentId>),
+    Cat(cat::Options),
     Check(PathBuf),
     Recover(PathBuf, Vec<PathBuf>),
     Verify(verify::Options),
@@ -78,6 +90,7 @@ impl Command {
         };
         match command.as_str() {
             "help" => Ok(Self::Help),
+            "cat" => cat_options(&mut words, now_ms),
             "verify" => verify_options(&mut words, now_ms),
             "doctor" => doctor_options(&mut words),
             "spool" => spool_command(&values(&mut words)?),
@@ -107,9 +120,9 @@ fn spool_command(words: &[OsString]) -> Result<Command, Usage> {
     let dir = || PathBuf::from(&words[1]);
     match names.as_slice() {
         ["ls", _] => Ok(Command::Ls(dir())),
-        ["cat", _] => Ok(Command::Cat(dir(), None)),
+        ["cat", _] => Ok(Command::SpoolCat(dir(), None)),
         ["cat", _, segment] => match segment.parse() {
-            Ok(number) => Ok(Command::Cat(dir(), Some(SegmentId(number)))),
+            Ok(number) => Ok(Command::SpoolCat(dir(), Some(SegmentId(number)))),
             Err(_) => Err(Usage::Value(format!("{segment:?} is no number of a segment"))),
         },
         ["check", _] => Ok(Command::Check(dir())),
@@ -164,6 +177,51 @@ fn doctor_options(words: &mut lexopt::Parser) -> Result<Command, Usage> {
     Ok(Command::Doctor { destinations, is_json })
 }
 
+fn cat_options(words: &mut lexopt::Parser, now_ms: i64) -> Result<Command, Usage> {
+    let (mut span, mut follows, mut every) = (Span::ALL, false, None);
+    let mut options = cat::Options {
+        places: Vec::new(),
+        request: None,
+        span,
+        grep: None,
+        slack: cat::SLACK_DEFAULT,
+        follow: None,
+        stats: false,
+    };
+    while let Some(word) = words.next()? {
+        match word {
+            Value(place) => options.places.push(place.string()?),
+            Long("request") => options.request = Some(words.value()?.string()?),
+            Long("since") => span.from_ms = moment(&words.value()?.string()?, now_ms).map_err(Usage::Value)?,
+            Long("until") => span.until_ms = moment(&words.value()?.string()?, now_ms).map_err(Usage::Value)?,
+            Long("grep") => options.grep = Some(words.value()?.string()?),
+            Long("slack") => options.slack = duration(&words.value()?.string()?).map_err(Usage::Value)?,
+            Long("follow") => follows = true,
+            Long("every") => every = Some(duration(&words.value()?.string()?).map_err(Usage::Value)?),
+            Long("stats") => options.stats = true,
+            Long("help") | Short('h') => return Ok(Command::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if options.places.is_empty() {
+        return Err(Usage::Command("cat: PLACE is missing".to_owned()));
+    }
+    if span.from_ms >= span.until_ms {
+        return Err(Usage::Value("--until is no later than --since: there is nothing between them".to_owned()));
+    }
+    if follows && span.until_ms != Span::ALL.until_ms {
+        return Err(Usage::Value("--follow waits for what comes, so it has no --until".to_owned()));
+    }
+    match every {
+        Some(_) if !follows => return Err(Usage::Value("--every says how often --follow looks".to_owned())),
+        Some(every) if every.is_zero() => return Err(Usage::Value("--every is at least 1s".to_owned())),
+        _ => {}
+    }
+    options.span = span;
+    options.follow = follows.then(|| every.unwrap_or(cat::EVERY_DEFAULT));
+    Ok(Command::Cat(options))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,12 +234,12 @@ mod tests {
     #[test]
     fn arguments_are_understood_or_refused_as_a_whole() {
         assert_eq!(parse("spool ls /tmp/x"), Ok(Command::Ls("/tmp/x".into())));
-        assert_eq!(parse("spool cat /tmp/x"), Ok(Command::Cat("/tmp/x".into(), None)));
-        assert_eq!(parse("spool cat /tmp/x 7"), Ok(Command::Cat("/tmp/x".into(), Some(SegmentId(7)))));
+        assert_eq!(parse("spool cat /tmp/x"), Ok(Command::SpoolCat("/tmp/x".into(), None)));
+        assert_eq!(parse("spool cat /tmp/x 7"), Ok(Command::SpoolCat("/tmp/x".into(), Some(SegmentId(7)))));
         assert_eq!(parse("spool check /tmp/x"), Ok(Command::Check("/tmp/x".into())));
         assert_eq!(parse("recover out"), Ok(Command::Recover("out".into(), vec![])));
         assert_eq!(parse("recover out a b"), Ok(Command::Recover("out".into(), vec!["a".into(), "b".into()])));
-        for help in ["--help", "-h", "help", "verify --help"] {
+        for help in ["--help", "-h", "help", "verify --help", "cat s3://a --help"] {
             assert_eq!(parse(help), Ok(Command::Help), "{help}");
         }
         for (wrong, why) in [
@@ -194,6 +252,13 @@ mod tests {
             ("ls a", "there is no command \"ls\""),
             ("--version", "--version"),
             ("", "nothing was asked for"),
+            ("cat", "cat: PLACE is missing"),
+            ("cat s3://a --request", "--request"),
+            ("cat s3://a --since 1h --until 2h", "--until is no later than --since"),
+            ("cat s3://a --follow --until 1h", "it has no --until"),
+            ("cat s3://a --every 5s", "--every says how often --follow looks"),
+            ("cat s3://a --follow --every 0s", "at least 1s"),
+            ("cat s3://a --deep", "--deep"),
             ("verify", "verify: PLACE is missing"),
             ("verify s3://a --depp", "--depp"),
             ("verify s3://a --since", "--since"),
@@ -225,5 +290,26 @@ mod tests {
         assert_eq!(options.places, ["s3://a/b", "file:///c"]);
         assert_eq!((options.since_ms, options.settle.as_secs()), (Some(990_000), 3_600));
         assert!(options.deep && options.json && !options.strict && !options.invocations);
+    }
+
+    #[test]
+    fn options_of_cat_may_stand_anywhere() {
+        let line = "cat --request r s3://a/b --since 100s file:///c --until=10s --grep x|y --slack 2h --stats";
+        let expected = cat::Options {
+            places: vec!["s3://a/b".to_owned(), "file:///c".to_owned()],
+            request: Some("r".to_owned()),
+            span: Span { from_ms: 900_000, until_ms: 990_000 },
+            grep: Some("x|y".to_owned()),
+            slack: std::time::Duration::from_secs(7_200),
+            follow: None,
+            stats: true,
+        };
+        assert_eq!(parse(line), Ok(Command::Cat(expected)));
+        let follow = |line| match parse(line) {
+            Ok(Command::Cat(options)) => options.follow.map(|every| every.as_secs()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(follow("cat s3://a --follow"), Some(5));
+        assert_eq!(follow("cat s3://a --follow --every 1m"), Some(60));
     }
 }

@@ -1,4 +1,5 @@
-//! What the program does when a person starts it: `logspool verify PLACE`, `logspool spool ls|cat|check DIR`, `logspool recover DIR`.
+//! What the program does when a person starts it: `logspool cat PLACE`, `logspool verify PLACE`,
+//! `logspool spool ls|cat|check DIR`, `logspool recover DIR`.
 //!
 //! The platform starts an extension without an argument, so any argument at all means a person. Tools write to stdout what
 //! was asked for and to stderr what went wrong; those of `spool` change nothing on disk.
@@ -11,6 +12,7 @@ mod ls;
 mod moment;
 mod progress;
 mod recover;
+mod spool_cat;
 mod table;
 mod verify;
 
@@ -47,7 +49,8 @@ impl From<Outcome> for ExitCode {
 
 /// Runs the tool that the arguments name (those behind the name of the program).
 pub fn run(arguments: &[OsString]) -> Outcome {
-    let (mut out, mut err) = (io::BufWriter::new(io::stdout().lock()), io::stderr().lock());
+    // Not locked: a progress bar moves on stderr at the same time, from a thread of its own.
+    let (mut out, mut err) = (io::BufWriter::new(io::stdout().lock()), io::stderr());
     let outcome = run_with(arguments, &mut out, &mut err);
     match outcome.and_then(|outcome| out.flush().map(|()| outcome).map_err(Failure::Output)) {
         Ok(outcome) => outcome,
@@ -71,6 +74,8 @@ enum Failure {
     #[error("{0}")]
     Recover(String),
     #[error(transparent)]
+    Cat(#[from] cat::CatError),
+    #[error(transparent)]
     Verify(#[from] verify::VerifyError),
     #[error("{0}")]
     Place(String),
@@ -81,10 +86,11 @@ enum Failure {
 fn run_with(arguments: &[OsString], out: &mut dyn Write, err: &mut dyn Write) -> Result<Outcome, Failure> {
     match Command::parse(arguments, now_ms())? {
         Command::Ls(dir) => ls::run(&spool::inspect(&dir)?, out),
-        Command::Cat(dir, segment) => cat::run(&spool::inspect(&dir)?, segment, out, err),
+        Command::SpoolCat(dir, segment) => spool_cat::run(&spool::inspect(&dir)?, segment, out, err),
         Command::Check(dir) => check::run(&dir, out),
         Command::Recover(dir, files) => recover::run(&dir, &files, &mut io::stdin().lock(), out, err),
         Command::Doctor { destinations, is_json } => Ok(doctor::run(&destinations, is_json, out, err)?),
+        Command::Cat(options) => cat::run(&options, &places(&options.places)?, out, err),
         Command::Verify(options) => verify::run(&options, &places(&options.places)?, now_ms(), out),
         Command::Help => {
             out.write_all(USAGE.as_bytes())?;

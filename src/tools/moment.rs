@@ -7,8 +7,8 @@ use time::{Date, OffsetDateTime, PrimitiveDateTime, Time};
 
 /// A moment, in milliseconds since 1970 UTC: `2026-11-26T05:00:00Z`, `2026-11-26`, or so long ago: `90m`, `24h`, `7d`.
 pub(super) fn moment(text: &str, now_ms: i64) -> Result<i64, String> {
-    if let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) {
-        return Ok(i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX));
+    if let Some(ms) = rfc3339(text) {
+        return Ok(ms);
     }
     let format = time::macros::format_description!("[year]-[month]-[day]");
     if let Ok(date) = Date::parse(text, &format) {
@@ -18,6 +18,12 @@ pub(super) fn moment(text: &str, now_ms: i64) -> Result<i64, String> {
         format!("{text:?} is no moment: 2026-11-26T05:00:00Z, 2026-11-26 or, so long ago, 90m, 24h, 7d is expected")
     })?;
     Ok(now_ms.saturating_sub(i64::try_from(ago.as_millis()).unwrap_or(i64::MAX)))
+}
+
+/// `2026-11-26T05:00:00.123Z`, as lines have it, in milliseconds since 1970 UTC.
+pub(super) fn rfc3339(text: &str) -> Option<i64> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok()
 }
 
 /// `30s`, `90m`, `24h`, `7d`.

@@ -44,6 +44,13 @@ impl Progress {
     }
 }
 
+impl Progress {
+    /// Says something on stderr while the bar is out of its way.
+    pub(super) fn aside(&self, say: impl FnOnce()) {
+        self.bar.suspend(say);
+    }
+}
+
 impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();

@@ -8,7 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use super::name::{Known, Located};
+use super::name::Known;
+use crate::archive::located::{Located, base_name};
 use crate::upload::object_key::{Content, Mark};
 
 /// A spool has at most so many findings in memory; further ones are counted.
@@ -132,7 +133,7 @@ impl Sweep {
 
     fn object(&mut self, located: &Located) {
         let name = located.name();
-        let file = super::name::base_name(&located.object.key);
+        let file = base_name(&located.object.key);
         self.newest_ms = self.newest_ms.max(located.object.modified_ms);
         self.objects += 1;
         self.bytes += located.object.bytes;

@@ -21,13 +21,15 @@ use std::time::Duration;
 
 pub(super) use error::VerifyError;
 use judge::{Sweep, Verdict};
-use name::{Known, Located, base_name, looks_like_ours};
-use reading::{Collected, Counts, Readers, locked};
+use name::{Known, looks_like_ours};
+use reading::{Collected, Counts, read_one};
 use report::{Json, Report, Sums, Text};
 
 use super::progress::Progress;
 use super::{Failure, Outcome};
+use crate::archive::located::{Located, base_name};
 use crate::archive::partition::Span;
+use crate::archive::reading::{Jobs, Readers, locked};
 use crate::archive::sorter::{MEMORY_BYTES_DEFAULT, Sorter};
 use crate::archive::source::Source;
 use crate::config::StoreSettings;
@@ -89,11 +91,13 @@ fn collect(
     sums: &mut Sums,
 ) -> Result<(), VerifyError> {
     let reads = options.deep || options.invocations;
-    let (counts, jobs, progress) = (Counts::default(), Mutex::new(None), Progress::new(reads));
+    let (counts, jobs, progress) = (Counts::default(), Jobs::default(), Progress::new(reads));
     let span =
         options.since_ms.map_or(Span::ALL, |from_ms| Span { from_ms, until_ms: i64::MAX }.widened(FOLDER_SLACK_MS));
     std::thread::scope(|scope| {
-        let readers = reads.then(|| Readers::start(scope, places, collected, &counts, &jobs));
+        let counts = &counts;
+        let read = move |sources: &mut _, located| read_one(&located, sources, collected, counts);
+        let readers = reads.then(|| Readers::start(scope, places, &jobs, read));
         let mut listed = 0_u64;
         let mut each = |place: u16, object: crate::upload::store::reading::Listed| {
             let Some(name) = parse_file_name(base_name(&object.key)) else {
@@ -118,7 +122,7 @@ fn collect(
         let listing = places.iter().enumerate().try_for_each(|(place, settings)| {
             let mut source = Source::open(settings).map_err(|error| VerifyError::Unusable(error.to_string()))?;
             let place = u16::try_from(place).map_err(|_| VerifyError::Unusable("too many places".to_owned()))?;
-            source.walk(span, |object| each(place, object))
+            source.walk(span, |object| each(place, object)).map(drop)
         });
         let look = || progress.at(listed, counts.objects.load(Ordering::Relaxed), counts.bytes.load(Ordering::Relaxed));
         // What has ended the readers is why the listing has ended.

@@ -3,14 +3,9 @@
 //! Names are sorted by spool, then by their first number, the longest range first; behind the names of a spool stands what was found
 //! in its objects.
 
+use crate::archive::located::{Located, base_name};
 use crate::archive::sorter::Entry;
-use crate::upload::object_key::{FileName, SPOOL_ID_LEN, parse_file_name, spool_id_time_ms};
-use crate::upload::store::reading::Listed;
-
-/// The last part of a key, which names an object wherever it lies.
-pub(super) fn base_name(key: &str) -> &str {
-    key.rsplit('/').next().unwrap_or(key)
-}
+use crate::upload::object_key::{SPOOL_ID_LEN, parse_file_name, spool_id_time_ms};
 
 /// Something that is known of a spool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,21 +18,6 @@ pub(super) enum Known {
     UnknownTail,
 }
 
-/// An object, and where it lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Located {
-    /// Which of the places that were named.
-    pub(super) place: u16,
-    pub(super) object: Listed,
-}
-
-impl Located {
-    /// What its name says; only names of objects are sorted.
-    pub(super) fn name(&self) -> FileName<'_> {
-        parse_file_name(base_name(&self.object.key)).expect("it was read when it was listed")
-    }
-}
-
 const OBJECT: u8 = 0;
 const FINDING: u8 = 1;
 const UNKNOWN_TAIL: u8 = 2;
@@ -47,18 +27,14 @@ impl Known {
     pub(super) fn entry(&self, spool: &str) -> (Vec<u8>, Vec<u8>) {
         let mut key = spool.as_bytes().to_vec();
         match self {
-            Self::Object(Located { place, object }) => {
-                let name = parse_file_name(base_name(&object.key));
-                let (first, last) = name.map_or((0, 0), |name| (name.first, name.last));
+            Self::Object(located) => {
+                let base_name = base_name(&located.object.key);
+                let (first, last) = parse_file_name(base_name).map_or((0, 0), |name| (name.first, name.last));
                 key.push(OBJECT);
                 key.extend(first.to_be_bytes());
                 key.extend((u64::MAX - last).to_be_bytes());
-                key.extend(base_name(&object.key).as_bytes());
-                let mut value = place.to_be_bytes().to_vec();
-                value.extend(object.modified_ms.to_be_bytes());
-                value.extend(object.bytes.to_be_bytes());
-                value.extend(object.key.as_bytes());
-                (key, value)
+                key.extend(base_name.as_bytes());
+                (key, located.to_bytes())
             }
             Self::Finding(text) => {
                 key.push(FINDING);
@@ -76,15 +52,7 @@ impl Known {
         let (spool, rest) = entry.key.split_at_checked(SPOOL_ID_LEN)?;
         let spool = String::from_utf8(spool.to_vec()).ok()?;
         let known = match *rest.first()? {
-            OBJECT => {
-                let (place, rest) = entry.value.split_first_chunk()?;
-                let (modified, rest) = rest.split_first_chunk()?;
-                let (bytes, key) = rest.split_first_chunk()?;
-                let key = String::from_utf8(key.to_vec()).ok()?;
-                let object =
-                    Listed { key, bytes: u64::from_be_bytes(*bytes), modified_ms: i64::from_be_bytes(*modified) };
-                Self::Object(Located { place: u16::from_be_bytes(*place), object })
-            }
+            OBJECT => Self::Object(Located::of_bytes(&entry.value)?),
             FINDING => Self::Finding(String::from_utf8_lossy(&entry.value).into_owned()),
             _ => Self::UnknownTail,
         };
@@ -100,6 +68,7 @@ pub(super) fn looks_like_ours(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upload::store::reading::Listed;
 
     const SPOOL: &str = "01JZ8K4M3N5P6Q7R8S9T0V1W2X";
 

@@ -9,7 +9,7 @@ use std::time::UNIX_EPOCH;
 use bytes::Bytes;
 
 use super::file::path_below;
-use super::reading::{Listed, Page};
+use super::reading::{Listed, NO_SUCH_KEY, Page};
 use super::{PutError, PutErrorKind};
 
 /// What lies directly in `folder` (empty, or with a slash at its end) below `root`, in the order of names. What is being written (its
@@ -65,7 +65,11 @@ pub fn read(root: &Path, key: &str, range: Range<u64>) -> Result<Bytes, PutError
 }
 
 fn refused(place: &str, error: &io::Error) -> PutError {
-    PutError::new(PutErrorKind::Configuration, format!("{place}: {error}"))
+    let mut refused = PutError::new(PutErrorKind::Configuration, format!("{place}: {error}"));
+    if error.kind() == io::ErrorKind::NotFound {
+        refused.code = Some(NO_SUCH_KEY.to_owned());
+    }
+    refused
 }
 
 #[cfg(test)]
@@ -92,7 +96,9 @@ mod tests {
         assert!(page.objects.iter().all(|object| object.modified_ms > 0) && page.next.is_none());
 
         assert_eq!(read(root.path(), "a/1", 1..3).expect("read"), "ne");
-        assert!(read(root.path(), "a/1", 1..4).is_err(), "shorter than was asked for");
+        let shorter = read(root.path(), "a/1", 1..4).expect_err("shorter than was asked for");
+        let gone = read(root.path(), "a/3", 0..1).expect_err("gone");
+        assert_eq!((shorter.code, gone.code.as_deref()), (None, Some(NO_SUCH_KEY)));
         assert!(read(root.path(), "../etc", 0..1).is_err());
         assert!(list(root.path(), "none/").is_err());
     }

@@ -3,6 +3,9 @@
 /// The longest piece of an object: several readers at a time still fit into a small machine, and few objects take more than one.
 pub const PIECE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// What S3 calls it when nothing lies under a key; a directory that is read says the same.
+pub const NO_SUCH_KEY: &str = "NoSuchKey";
+
 /// How far down a page goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {

@@ -175,6 +175,7 @@ impl Layer {
             method: head.method.to_string(),
             bucket: target.bucket,
             key: target.key,
+            query: head.uri.query().unwrap_or_default().to_owned(),
             status: None,
             fault,
             stored: false,

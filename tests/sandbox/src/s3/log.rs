@@ -14,6 +14,8 @@ pub struct RequestSeen {
     pub bucket: String,
     /// Decoded. Empty if the request names none.
     pub key: String,
+    /// What stands behind the `?`, as on the wire.
+    pub query: String,
     /// `None` as long as there is no answer, and for ever if the fault was not to answer.
     pub status: Option<u16>,
     /// What was done to it on purpose.
