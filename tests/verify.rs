@@ -61,8 +61,13 @@ async fn kills_and_losses_are_no_findings_and_everything_that_is_taken_out_is() 
     sandbox.kill_extension().await;
     world.s3.faults().clear();
     let mut ledgers = Vec::new();
-    for _ in 0..4 {
+    let before = world.objects().len();
+    // A life whose objects join, and enough of them to take some out.
+    for _ in 0..200 {
         invoke(&sandbox, 20).await;
+        if world.objects().len() >= before + 12 {
+            break;
+        }
     }
     sandbox.kill_extension().await;
     invoke(&sandbox, 20).await;
