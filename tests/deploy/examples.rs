@@ -155,11 +155,40 @@ pub fn terraform(arguments: &Value) -> Result<Example, String> {
     let root =
         json!({"resource": key, "module": {"logspool": call}, "output": {"made": {"value": "${module.logspool}"}}});
     fs::write(directory.path().join("main.tf.json"), root.to_string()).unwrap();
-    said(terraform_in(directory.path()).args(["init", "-input=false", "-no-color"]))?;
-    said(terraform_in(directory.path()).args(["apply", "-auto-approve", "-input=false", "-no-color"]))?;
-    let made: Value =
-        serde_json::from_str(&said(terraform_in(directory.path()).args(["output", "-json", "made"]))?).unwrap();
+    let made = applied(directory.path())?;
     assert_eq!(made["layers"], json!([LAYER]));
     let policy = serde_json::from_str(made["policy"].as_str().unwrap()).unwrap();
     Ok(Example { environment: environment(&made["environment"]), policy })
+}
+
+/// The policies in a module of Terraform that makes things, in the order of the text. It cannot be evaluated without the
+/// provider, so each is evaluated by itself; what the module knows of its surroundings is told here.
+pub fn terraform_policies(file: &str) -> Value {
+    let known = [
+        ("aws_s3_bucket.this.arn", "\"arn:aws:s3:::your-bucket\""),
+        ("data.aws_partition.this.partition", "\"aws\""),
+        ("data.aws_caller_identity.this.account_id", "\"111122223333\""),
+        ("local.other_accounts", "true"),
+        ("var.other_accounts", "[\"444455556666\", \"777788889999\"]"),
+        ("var.bucket", "\"your-bucket\""),
+        ("var.prefix", "\"your-prefix\""),
+    ];
+    let mut module = fs::read_to_string(shipped("terraform").join(file)).unwrap();
+    for (reference, value) in known {
+        module = module.replace(reference, value);
+    }
+    let policies = module.split(" policy = jsonencode(").skip(1);
+    let policies: Vec<_> = policies.map(|policy| policy.split_once("\n  })\n").expect("it ends").0).collect();
+    let directory = tempfile::tempdir().unwrap();
+    let root = format!("output \"made\" {{\n  value = [{}\n  }}]\n}}\n", policies.join("\n  },\n"));
+    fs::write(directory.path().join("main.tf"), root).unwrap();
+    applied(directory.path()).unwrap()
+}
+
+/// The output `made` of a root module that makes nothing outside.
+fn applied(root: &Path) -> Result<Value, String> {
+    said(terraform_in(root).args(["init", "-input=false", "-no-color"]))?;
+    said(terraform_in(root).args(["apply", "-auto-approve", "-input=false", "-no-color"]))?;
+    let made = said(terraform_in(root).args(["output", "-json", "made"]))?;
+    Ok(serde_json::from_str(&made).unwrap())
 }

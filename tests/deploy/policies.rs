@@ -48,10 +48,3 @@ fn texts(value: &Value) -> BTreeSet<String> {
 pub fn actions(policy: &Value) -> BTreeSet<String> {
     statements(policy).iter().flat_map(|statement| texts(&statement["Action"])).collect()
 }
-
-/// All actions in the text of a Terraform module.
-pub fn actions_in(text: &str) -> BTreeSet<String> {
-    let lines = text.lines().filter(|line| line.trim_start().starts_with("Action "));
-    let quoted = lines.flat_map(|line| line.split('"').skip(1).step_by(2));
-    quoted.map(str::to_owned).collect()
-}
