@@ -16,7 +16,7 @@ const PAGE_KEYS: usize = 1_000;
 /// Each spool has so many objects, one an hour, the last one with its end.
 const OBJECTS_PER_SPOOL: usize = 20;
 /// 64 MiB of names, what the allocator keeps beside them, the program, and a page of the listing.
-const MEMORY_MIB_MAX: u64 = 160;
+const MEMORY_MIB_MAX: u64 = 128;
 
 /// The n-th key of the listing. It is sorted by hour, so every spool is all over it: the order of it helps nobody.
 fn key(number: usize, keys: usize) -> String {

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::destination::{self, Destination, OfDestination};
+use super::destination::{self, Destination};
 use super::s3::Unusable;
 use super::value::{self, Rule};
-use super::{ConfigError, FunctionFacts, Reader, Setting, settings, unless};
+use super::{ConfigError, FunctionFacts, Over, Reader, Setting, settings, unless};
 use crate::upload::object_key::template::KeyTemplate;
 use crate::upload::object_key::{KeyFacts, ObjectKeys};
 use crate::upload::retry::RetryPolicy;
@@ -145,7 +145,9 @@ impl Reader<'_> {
             Destination::Stdout => return Ok(None),
             Destination::S3 { bucket, prefix, options } => (bucket, prefix, options),
         };
-        let vars = OfDestination { over: &options, under: self.vars, shown };
+        // What a destination says of itself stands over everything else.
+        let of_option = |variable: &str| destination::shown_option(shown, variable);
+        let vars = Over { over: &options, under: self.vars, shown: &of_option };
         let mut reader = Reader { vars: &vars, errors: std::mem::take(&mut self.errors) };
         let read = reader.s3(bucket, prefix).and_then(|s3| {
             let role = reader.role(&s3, function)?;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
 
+use super::settings;
 use super::value::Rule;
-use super::{settings, vars::Vars};
 use crate::upload::object_key::Prefix;
 use crate::upload::store::s3::Bucket;
 
@@ -67,38 +67,10 @@ fn option(pair: &str) -> Result<(String, String), Rule> {
 /// How the settings begin that a destination may have of its own.
 const S3: &str = "S3_";
 
-/// What a destination says of itself, over everything else.
-pub(super) struct OfDestination<'a> {
-    pub(super) over: &'a [(String, String)],
-    pub(super) under: &'a dyn Vars,
-    /// The destination as a message has it.
-    pub(super) shown: &'a str,
-}
-
-impl OfDestination<'_> {
-    fn over(&self, name: &str) -> Option<&String> {
-        self.over.iter().find(|(variable, _)| variable == name).map(|(_, value)| value)
-    }
-}
-
-impl Vars for OfDestination<'_> {
-    fn get(&self, name: &str) -> Option<String> {
-        self.over(name).cloned().or_else(|| self.under.get(name))
-    }
-
-    fn names(&self, prefix: &str) -> Vec<String> {
-        self.under.names(prefix)
-    }
-
-    fn shown(&self, name: &str) -> String {
-        match self.over(name) {
-            Some(_) => {
-                let option = name.strip_prefix(settings::PREFIX).and_then(|name| name.strip_prefix(S3)).unwrap_or(name);
-                format!("{}: {}", self.shown, option.to_ascii_lowercase().replace('_', "-"))
-            }
-            None => self.under.shown(name),
-        }
-    }
+/// How a message names an option of a destination that is itself called so.
+pub(super) fn shown_option(destination: &str, variable: &str) -> String {
+    let option = variable.strip_prefix(settings::PREFIX).and_then(|name| name.strip_prefix(S3)).unwrap_or(variable);
+    format!("{destination}: {}", option.to_ascii_lowercase().replace('_', "-"))
 }
 
 #[cfg(test)]

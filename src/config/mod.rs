@@ -23,7 +23,7 @@ use file::{Layers, SettingsFile};
 use settings::Setting;
 use spool::{Codec, Compression, SpoolLimits, WhenFull};
 use value::Rule;
-pub use vars::{Env, Vars};
+pub use vars::{Env, Over, Vars};
 
 use crate::intake::filter::Filter;
 use crate::intake::{Concurrency, LineSettings};
@@ -159,29 +159,9 @@ impl Config {
 /// # Errors
 /// Everything that keeps it from being used, in one line.
 pub fn place(text: &str, vars: &dyn Vars) -> Result<StoreSettings, String> {
-    let named = Named { text, vars };
-    let (config, errors) = Config::read(&named);
+    let over = [(settings::DESTINATION.variable(), text.to_owned())];
+    let (config, errors) = Config::read(&Over { over: &over, under: vars, shown: &|_| text.to_owned() });
     config.delivery.map(|delivery| delivery.destination).ok_or_else(|| errors.to_string())
-}
-
-/// The environment, with another destination.
-struct Named<'a> {
-    text: &'a str,
-    vars: &'a dyn Vars,
-}
-
-impl Vars for Named<'_> {
-    fn get(&self, name: &str) -> Option<String> {
-        if name == settings::DESTINATION.variable() { Some(self.text.to_owned()) } else { self.vars.get(name) }
-    }
-
-    fn names(&self, prefix: &str) -> Vec<String> {
-        self.vars.names(prefix)
-    }
-
-    fn shown(&self, name: &str) -> String {
-        if name == settings::DESTINATION.variable() { self.text.to_owned() } else { self.vars.shown(name) }
-    }
 }
 
 struct Reader<'a> {

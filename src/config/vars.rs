@@ -16,6 +16,36 @@ pub trait Vars {
     }
 }
 
+/// Some variables over others.
+pub struct Over<'a> {
+    /// Those on top.
+    pub over: &'a [(String, String)],
+    /// Those below.
+    pub under: &'a dyn Vars,
+    /// How a message names one of those on top.
+    pub shown: &'a dyn Fn(&str) -> String,
+}
+
+impl Over<'_> {
+    fn over(&self, name: &str) -> Option<&String> {
+        self.over.iter().find(|(variable, _)| variable == name).map(|(_, value)| value)
+    }
+}
+
+impl Vars for Over<'_> {
+    fn get(&self, name: &str) -> Option<String> {
+        self.over(name).cloned().or_else(|| self.under.get(name))
+    }
+
+    fn names(&self, prefix: &str) -> Vec<String> {
+        self.under.names(prefix)
+    }
+
+    fn shown(&self, name: &str) -> String {
+        if self.over(name).is_some() { (self.shown)(name) } else { self.under.shown(name) }
+    }
+}
+
 /// The environment of the process.
 #[derive(Debug, Clone, Copy)]
 pub struct Env;

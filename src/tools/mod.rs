@@ -8,6 +8,7 @@ mod arguments;
 mod cat;
 mod check;
 mod doctor;
+mod look_error;
 mod ls;
 mod moment;
 mod progress;
@@ -21,6 +22,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use arguments::{Command, USAGE, Usage};
+use look_error::LookError;
 use spool::InspectError;
 
 use crate::config::{self, Env, StoreSettings};
@@ -74,9 +76,7 @@ enum Failure {
     #[error("{0}")]
     Recover(String),
     #[error(transparent)]
-    Cat(#[from] cat::CatError),
-    #[error(transparent)]
-    Verify(#[from] verify::VerifyError),
+    Delivered(#[from] LookError),
     #[error("{0}")]
     Place(String),
     #[error(transparent)]

@@ -2,7 +2,7 @@
 
 use regex::bytes::Regex;
 
-use super::error::CatError;
+use super::super::look_error::LookError;
 use super::line::Said;
 use crate::archive::partition::Span;
 
@@ -14,8 +14,8 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    pub(super) fn new(request: Option<String>, span: Span, grep: Option<&str>) -> Result<Self, CatError> {
-        let grep = grep.map(Regex::new).transpose().map_err(|error| CatError::Pattern(error.to_string()))?;
+    pub(super) fn new(request: Option<String>, span: Span, grep: Option<&str>) -> Result<Self, LookError> {
+        let grep = grep.map(Regex::new).transpose().map_err(|error| LookError::Pattern(error.to_string()))?;
         Ok(Self { request, span, grep })
     }
 
@@ -69,6 +69,6 @@ mod tests {
         // Lines are bytes.
         let filter = Filter::new(None, Span::ALL, Some("é|(?-u:\\xff)")).expect("a pattern");
         assert!(filter.passes(b"\xff", &request, 0, folder) && filter.passes("é".as_bytes(), &request, 0, folder));
-        assert!(matches!(Filter::new(None, Span::ALL, Some("(")), Err(CatError::Pattern(_))));
+        assert!(matches!(Filter::new(None, Span::ALL, Some("(")), Err(LookError::Pattern(_))));
     }
 }

@@ -11,7 +11,6 @@
 //! * **A line is printed once, byte for byte**, though it lies in two objects or in two places.
 //! * **What cannot be read is said**, and whatever can be read of it is printed.
 
-mod error;
 mod filter;
 mod following;
 mod line;
@@ -24,7 +23,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-pub(super) use error::CatError;
 use filter::Filter;
 use following::Followed;
 use indicatif::{HumanBytes, HumanCount};
@@ -32,6 +30,7 @@ use printing::{Printer, print};
 use reading::{Counts, Shared};
 use selection::Selection;
 
+use super::look_error::LookError;
 use super::progress::Progress;
 use super::{Failure, Outcome};
 use crate::archive::partition::Span;
@@ -89,7 +88,7 @@ pub(super) fn run(
     let mut listed = selection.listed;
     if listed == 0 && options.follow.is_none() {
         if options.span == Span::ALL || !selection.is_something_there {
-            return Err(CatError::Nothing.into());
+            return Err(LookError::Nothing.into());
         }
         let _ = writeln!(printer.err, "logspool: no object of logspool lies there in folders of that time");
     }

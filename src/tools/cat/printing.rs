@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, PoisonError};
 
-use super::error::CatError;
+use super::super::look_error::LookError;
 use super::reading::{Shared, read_one};
 use super::selection::{Chosen, InOrder, ordered};
 use crate::archive::reading::{Jobs, LOOK_EVERY, Readers, WAITING_MAX, locked};
@@ -65,7 +65,7 @@ impl<'a> Printer<'a> {
 }
 
 /// The next lines below a bound; none if there is none.
-fn take(lines: &mut Sorter, bound: Option<&[u8]>) -> Result<Vec<Entry>, CatError> {
+fn take(lines: &mut Sorter, bound: Option<&[u8]>) -> Result<Vec<Entry>, LookError> {
     let (mut taken, mut bytes) = (Vec::new(), 0);
     while bytes < TAKEN_BYTES_MAX
         && let Some(entry) = lines.pop_below(bound)?
@@ -95,7 +95,7 @@ pub(super) fn print(
         let readers = Readers::start(scope, places, &jobs, move |sources, chosen: Chosen| {
             let wrong = read_one(&chosen, sources, shared)?;
             let told = sender.lock().unwrap_or_else(PoisonError::into_inner).send((chosen.begins_ms(), wrong));
-            told.map_err(|_| CatError::Stopped)
+            told.map_err(|_| LookError::Stopped)
         });
         let printed = print_as_read(objects, &readers, &done, shared, progress, printer);
         if printed.is_err() {
@@ -112,7 +112,7 @@ pub(super) fn print(
 /// Gives objects to readers, and prints before the oldest of those that are being read, until all are read or a reader has failed.
 fn print_as_read(
     mut objects: InOrder,
-    readers: &Readers<'_, Chosen, CatError>,
+    readers: &Readers<'_, Chosen, LookError>,
     done: &Receiver<Done>,
     shared: &Shared<'_>,
     progress: Option<&Progress>,

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::error::CatError;
+use super::super::look_error::LookError;
 use super::filter::Filter;
 use super::line::{self, Said};
 use super::selection::{Chosen, ordered};
@@ -39,7 +39,7 @@ pub(super) fn read_one(
     chosen: &Chosen,
     sources: &mut Sources<'_>,
     shared: &Shared<'_>,
-) -> Result<Option<String>, CatError> {
+) -> Result<Option<String>, LookError> {
     let Chosen { located, folder, .. } = chosen;
     let (source, name) = (sources.of(located.place), located.name());
     let said: fn(&[u8]) -> Said<'_> = match name.content {
@@ -50,7 +50,7 @@ pub(super) fn read_one(
     let (mut lines, mut raw) = (0, 0);
     let was_read = read(source, &located.object, located.codec(), |line| {
         if shared.is_over.load(Ordering::Relaxed) {
-            return Err(CatError::Stopped);
+            return Err(LookError::Stopped);
         }
         let said = said(line);
         // A line that has no time stands where the one before it stands.
@@ -79,7 +79,7 @@ pub(super) fn read_one(
             let wrong: Vec<_> = differs.into_iter().chain(read.damage).collect();
             (!wrong.is_empty()).then(|| format!("{}; what can be read of it is shown", wrong.join("; ")))
         }
-        Err(CatError::Read(error)) if error.is_missing() => Some("it was in the listing, and is gone".to_owned()),
+        Err(LookError::Read(error)) if error.is_missing() => Some("it was in the listing, and is gone".to_owned()),
         Err(error) => return Err(error),
     };
     Ok(wrong.map(|wrong| format!("{}: {wrong}", base_name(&located.object.key))))

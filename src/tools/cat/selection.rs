@@ -3,7 +3,7 @@
 //! An object lies in the folder of its first line's hour and is sealed when that hour is over, so the folder bounds the time of its
 //! lines but for some slack: lines that come late, and a body that was held back while the environment was frozen.
 
-use super::error::CatError;
+use super::super::look_error::LookError;
 use crate::archive::located::{Located, base_name};
 use crate::archive::partition::Span;
 use crate::archive::sorter::{MEMORY_BYTES_DEFAULT, Sorter};
@@ -69,12 +69,12 @@ impl Selection {
         slack_ms: i64,
         mut wants: impl FnMut(&Listed) -> bool,
         look: impl Fn(u64),
-    ) -> Result<Self, CatError> {
+    ) -> Result<Self, LookError> {
         let by_name = Sorter::new(MEMORY_BYTES_DEFAULT);
         let mut selection = Self { roots: Vec::new(), by_name, listed: 0, is_something_there: false };
         for (place, settings) in places.iter().enumerate() {
-            let place = u16::try_from(place).map_err(|_| CatError::Unusable("too many places".to_owned()))?;
-            let mut source = Source::open(settings).map_err(|error| CatError::Unusable(error.to_string()))?;
+            let place = u16::try_from(place).map_err(|_| LookError::Unusable("too many places".to_owned()))?;
+            let mut source = Source::open(settings).map_err(|error| LookError::Unusable(error.to_string()))?;
             let root = source.within("");
             let is_something_there = source.walk(span.widened(slack_ms), |object| {
                 if parse_file_name(base_name(&object.key)).is_none() {
@@ -91,7 +91,7 @@ impl Selection {
         Ok(selection)
     }
 
-    fn take(&mut self, chosen: Chosen, span: Span, slack_ms: i64, is_wanted: bool) -> Result<(), CatError> {
+    fn take(&mut self, chosen: Chosen, span: Span, slack_ms: i64, is_wanted: bool) -> Result<(), LookError> {
         if !is_wanted || !chosen.may_hold(span, slack_ms) {
             return Ok(());
         }
@@ -100,7 +100,7 @@ impl Selection {
     }
 
     /// Everything is listed: in the order of their times, and of spools and numbers within; each name once.
-    pub(super) fn in_order(mut self) -> Result<InOrder, CatError> {
+    pub(super) fn in_order(mut self) -> Result<InOrder, LookError> {
         let mut by_time = Sorter::new(MEMORY_BYTES_DEFAULT);
         let mut last = None;
         while let Some(entry) = self.by_name.pop()? {
@@ -124,7 +124,7 @@ pub(super) struct InOrder {
 }
 
 impl InOrder {
-    pub(super) fn next(&mut self) -> Result<Option<Chosen>, CatError> {
+    pub(super) fn next(&mut self) -> Result<Option<Chosen>, LookError> {
         let entry = self.by_time.pop()?;
         Ok(entry.and_then(|entry| chosen_of(&entry.value, &self.roots)))
     }

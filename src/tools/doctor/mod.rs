@@ -20,12 +20,12 @@ mod veil;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use given::Given;
+use given::given;
 use report::{Check, Report};
 use veil::Veil;
 
 use super::Outcome;
-use crate::config::{Config, ConfigErrors, Delivery, Env, StoreSettings, Vars, settings};
+use crate::config::{Config, ConfigErrors, Delivery, Env, Over, StoreSettings, Vars, settings};
 use crate::logging::{self, Level};
 use crate::upload::store::s3::{Probe, S3Settings};
 
@@ -41,7 +41,8 @@ pub(super) fn run(
 ) -> io::Result<Outcome> {
     // What it would say of itself is in the table.
     logging::set_level(Level::Error);
-    let vars = Given::new(destinations, &Env);
+    let given = given(destinations);
+    let vars = Over { over: &given, under: &Env, shown: &|_| "DESTINATION".to_owned() };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

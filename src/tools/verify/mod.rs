@@ -8,7 +8,6 @@
 //! Memory is bounded whatever the places hold: what is collected is sorted through files, and a spool is judged as its names go by.
 
 mod content;
-mod error;
 mod judge;
 mod name;
 mod reading;
@@ -19,12 +18,12 @@ use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-pub(super) use error::VerifyError;
 use judge::{Sweep, Verdict};
 use name::{Known, looks_like_ours};
 use reading::{Collected, Counts, read_one};
 use report::{Json, Report, Sums, Text};
 
+use super::look_error::LookError;
 use super::progress::Progress;
 use super::{Failure, Outcome};
 use crate::archive::located::{Located, base_name};
@@ -71,11 +70,11 @@ pub(super) fn run(
         collected.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     sums.counted_only = counted_only;
     let settled_ms = now_ms.saturating_sub(i64::try_from(options.settle.as_millis()).unwrap_or(i64::MAX));
-    sums.invocations = started.map(distinct).transpose().map_err(VerifyError::from)?;
+    sums.invocations = started.map(distinct).transpose().map_err(LookError::from)?;
     let mut report: Box<dyn Report> = if options.json { Box::new(Json::new(out)) } else { Box::new(Text::new(out)) };
     judge(&mut known, settled_ms, &mut *report, &mut sums)?;
     if sums.is_empty() {
-        return Err(VerifyError::Nothing.into());
+        return Err(LookError::Nothing.into());
     }
     report.end(&sums)?;
     drop(report);
@@ -89,7 +88,7 @@ fn collect(
     places: &[StoreSettings],
     collected: &Mutex<Collected>,
     sums: &mut Sums,
-) -> Result<(), VerifyError> {
+) -> Result<(), LookError> {
     let reads = options.deep || options.invocations;
     let (counts, jobs, progress) = (Counts::default(), Jobs::default(), Progress::new(reads));
     let span =
@@ -117,11 +116,11 @@ fn collect(
             listed += 1;
             progress.at(listed, counts.objects.load(Ordering::Relaxed), counts.bytes.load(Ordering::Relaxed));
             let (Some(readers), Known::Object(located)) = (&readers, known) else { return Ok(()) };
-            if readers.give(located) { Ok(()) } else { Err(VerifyError::Stopped) }
+            if readers.give(located) { Ok(()) } else { Err(LookError::Stopped) }
         };
         let listing = places.iter().enumerate().try_for_each(|(place, settings)| {
-            let mut source = Source::open(settings).map_err(|error| VerifyError::Unusable(error.to_string()))?;
-            let place = u16::try_from(place).map_err(|_| VerifyError::Unusable("too many places".to_owned()))?;
+            let mut source = Source::open(settings).map_err(|error| LookError::Unusable(error.to_string()))?;
+            let place = u16::try_from(place).map_err(|_| LookError::Unusable("too many places".to_owned()))?;
             source.walk(span, |object| each(place, object)).map(drop)
         });
         let look = || progress.at(listed, counts.objects.load(Ordering::Relaxed), counts.bytes.load(Ordering::Relaxed));
@@ -135,7 +134,7 @@ fn collect(
 fn judge(known: &mut Sorter, settled_ms: i64, report: &mut dyn Report, sums: &mut Sums) -> Result<(), Failure> {
     let mut sweep: Option<Sweep> = None;
     loop {
-        let entry = known.pop().map_err(VerifyError::from)?;
+        let entry = known.pop().map_err(LookError::from)?;
         let next = entry.as_ref().and_then(Known::of_entry);
         if let Some(done) = sweep.take_if(|sweep| next.as_ref().is_none_or(|(spool, _)| spool != sweep.spool())) {
             let verdict = done.end(settled_ms);

@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::super::look_error::LookError;
 use super::content::Lines;
-use super::error::VerifyError;
 use super::name::Known;
 use crate::archive::located::{Located, base_name};
 use crate::archive::object::read;
@@ -36,7 +36,7 @@ pub(super) fn read_one(
     sources: &mut Sources<'_>,
     collected: &Mutex<Collected>,
     counts: &Counts,
-) -> Result<(), VerifyError> {
+) -> Result<(), LookError> {
     let (source, name) = (sources.of(located.place), located.name());
     let (mut lines, mut started) = (Lines::of(name), Vec::new());
     let was_read = read(source, &located.object, located.codec(), |line| {
