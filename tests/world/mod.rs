@@ -4,6 +4,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use sandbox::oracle::{self, DeliveredObject, Verdict};
@@ -99,9 +100,11 @@ impl World {
     }
 }
 
-/// The extension under test.
+/// The extension under test: that of this build, or any other (`LOGSPOOL_TEST_EXTENSION`), such as the one of a layer.
 pub fn extension() -> &'static str {
-    env!("CARGO_BIN_EXE_logspool")
+    static OTHER: OnceLock<Option<String>> = OnceLock::new();
+    let other = OTHER.get_or_init(|| std::env::var("LOGSPOOL_TEST_EXTENSION").ok());
+    other.as_deref().unwrap_or(env!("CARGO_BIN_EXE_logspool"))
 }
 
 /// Every acknowledged line is delivered exactly once, and something was delivered at all.

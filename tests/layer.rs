@@ -1,0 +1,87 @@
+//! What `deploy/layer/build` makes: a zip with one file, of a binary that runs wherever Lambda runs one.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
+
+mod prepared;
+mod world;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+fn deploy(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/layer").join(file)
+}
+
+fn run(command: &mut Command) -> (Option<i32>, String) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    (status.code(), String::from_utf8([stdout, stderr].concat()).unwrap())
+}
+
+fn check(binary: &Path, architecture: &str) -> (Option<i32>, String) {
+    run(Command::new(deploy("check")).arg(binary).arg(architecture))
+}
+
+fn pack(binary: &Path, layer: &Path) -> Vec<u8> {
+    let (code, said) = run(Command::new("python3").arg(deploy("pack.py")).arg(binary).arg(layer));
+    assert_eq!(code, Some(0), "{said}");
+    fs::read(layer).unwrap()
+}
+
+/// The architecture of this machine, as Lambda calls it, and the other one.
+fn architectures() -> [&'static str; 2] {
+    if cfg!(target_arch = "aarch64") { ["arm64", "x86_64"] } else { ["x86_64", "arm64"] }
+}
+
+#[test]
+fn a_layer_is_one_file_that_everybody_may_run_and_the_same_bytes_each_time() {
+    let directory = TempDir::new().unwrap();
+    let (binary, copy) = (directory.path().join("logspool"), directory.path().join("copy"));
+    fs::write(&binary, b"\x7fELF and so on".repeat(1_000)).unwrap();
+    fs::copy(&binary, &copy).unwrap();
+    // Another day, another mode, another name.
+    let (layer, again) = (directory.path().join("a.zip"), directory.path().join("b/c.zip"));
+    fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    fs::File::options().write(true).open(&copy).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    assert_eq!(pack(&binary, &layer), pack(&copy, &again));
+
+    let script = "import sys, zipfile\nfor it in zipfile.ZipFile(sys.argv[1]).infolist(): print(it.filename, oct(it.external_attr >> 16), it.file_size)";
+    let (code, listed) = run(Command::new("python3").args(["-c", script]).arg(&layer));
+    assert_eq!((code, listed.as_str()), (Some(0), "extensions/logspool 0o100755 14000\n"));
+}
+
+#[test]
+fn a_binary_that_would_not_run_on_every_runtime_is_refused() {
+    let [here, other] = architectures();
+    let dynamic = Path::new(world::extension());
+    let (code, said) = check(dynamic, here);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("it needs GLIBC_2.") && said.ends_with("Amazon Linux 2 has glibc 2.26\n"), "{said}");
+    let (code, said) = check(dynamic, other);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.ends_with(&format!("it is not for {other}\n")), "{said}");
+
+    // The same that is shipped, but for its optimisation.
+    match prepared::prepared("images", "tests/images/prepare") {
+        Ok(directory) => assert_eq!(check(&directory.join("logspool"), here), (Some(0), String::new())),
+        Err(why) => prepared::say_skipped(&format!("a static binary: {why}")),
+    }
+}
+
+#[test]
+fn what_cannot_be_built_is_refused_with_what_is_missing() {
+    let (code, said) = run(Command::new(deploy("build")).arg("mips"));
+    assert_eq!((code, said.as_str()), (Some(1), "logspool-mips.zip: not built: Lambda has x86_64 and arm64\n"));
+    let [_, other] = architectures();
+    let target = if other == "arm64" { "aarch64-unknown-linux-gnu" } else { "x86_64-unknown-linux-gnu" };
+    let sysroot = run(Command::new("rustc").args(["--print", "sysroot"])).1;
+    if Path::new(sysroot.trim()).join("lib/rustlib").join(target).is_dir() {
+        return prepared::say_skipped("a Rust target that is not installed: both are");
+    }
+    let (code, said) = run(Command::new(deploy("build")).arg(other));
+    assert_eq!(code, Some(1));
+    let missing = format!("the Rust target is not installed: rustup target add {target}\n");
+    assert_eq!(said, format!("logspool-{other}.zip: not built: {missing}"));
+}
