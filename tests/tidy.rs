@@ -166,7 +166,9 @@ fn the_readme_has_the_table_of_settings() {
 
 #[test]
 fn every_file_that_is_named_in_the_documents_exists() {
-    for document in ["README.md", "ARCHITECTURE.md", "docs/troubleshooting.md", "docs/tuning.md"] {
+    let documents =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "docs/troubleshooting.md", "docs/tuning.md"];
+    for document in documents {
         let text = fs::read_to_string(root().join(document)).unwrap();
         for word in text.split(|c: char| c.is_whitespace() || "`()[]|,;".contains(c)) {
             let looks_like_a_path =
