@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -165,7 +166,9 @@ fn the_readme_has_the_table_of_settings() {
 
 #[test]
 fn every_file_that_is_named_in_the_documents_exists() {
-    for document in ["README.md", "ARCHITECTURE.md"] {
+    let documents =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "docs/troubleshooting.md", "docs/tuning.md"];
+    for document in documents {
         let text = fs::read_to_string(root().join(document)).unwrap();
         for word in text.split(|c: char| c.is_whitespace() || "`()[]|,;".contains(c)) {
             let looks_like_a_path =
@@ -176,4 +179,79 @@ fn every_file_that_is_named_in_the_documents_exists() {
             }
         }
     }
+}
+
+/// A literal up to its closing quote, as it is printed: `…` stands for what is put into it.
+fn as_printed(literal: &str) -> String {
+    let (mut printed, mut rest) = (String::new(), literal.chars());
+    while let Some(character) = rest.next() {
+        match character {
+            '"' => break,
+            '\\' => match rest.next() {
+                // The literal goes on behind the indentation of the next line.
+                Some('\n') => rest = rest.as_str().trim_start().chars(),
+                escaped => printed.extend(escaped),
+            },
+            '{' => {
+                let _ = rest.find(|&end| end == '}');
+                if !printed.ends_with('…') {
+                    printed.push('…');
+                }
+            }
+            other => printed.push(other),
+        }
+    }
+    printed
+}
+
+/// The literals that stand right behind each `begin`, as they are printed.
+fn literals_behind(begin: &str, code: &str) -> Vec<String> {
+    code.split(begin).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"')).map(as_printed).collect()
+}
+
+const LEVELS: [&str; 3] = ["ERROR", "WARN", "INFO"];
+/// This line is nothing but an error's words, which stand with the error.
+const WORDS_OF_ERRORS: (&str, &str) = ("WARN ….", "spool/src/adopt/orphan.rs");
+
+/// Level and text of every own log line that is no developer's.
+fn lines_that_we_log() -> BTreeSet<String> {
+    let mut lines = BTreeSet::new();
+    for (path, source) in sources("src") {
+        let code = code(&source);
+        for level in LEVELS {
+            let call = format!("::{}!(", level.to_lowercase());
+            let literals = literals_behind(&call, &code);
+            assert_eq!(literals.len(), code.matches(&call).count(), "{path}: a log line does not begin with its text");
+            lines.extend(literals.into_iter().map(|literal| format!("{level} {literal}")));
+        }
+    }
+    let (bare, errors) = WORDS_OF_ERRORS;
+    assert!(lines.remove(bare), "no line is {bare:?} any more");
+    let errors = code(&fs::read_to_string(root().join(errors)).unwrap());
+    lines.extend(literals_behind("#[error(", &errors).into_iter().map(|words| format!("WARN {words}.")));
+    lines
+}
+
+/// The same of the tables: a row begins with the level and the text.
+fn lines_that_are_explained() -> BTreeSet<String> {
+    let text = fs::read_to_string(root().join("docs/troubleshooting.md")).unwrap();
+    let mut lines = BTreeSet::new();
+    for row in text.lines() {
+        let mut cells = row.trim_start_matches("| ").split(" | ");
+        if let (Some(level), Some(line)) = (cells.next(), cells.next())
+            && LEVELS.contains(&level)
+        {
+            lines.insert(format!("{level} {}", line.trim_matches('`').trim()));
+        }
+    }
+    lines
+}
+
+#[test]
+fn every_line_that_we_log_is_explained() {
+    let (logged, explained) = (lines_that_we_log(), lines_that_are_explained());
+    let missing: Vec<_> = logged.difference(&explained).collect();
+    assert!(missing.is_empty(), "docs/troubleshooting.md does not explain {missing:#?}");
+    let stale: Vec<_> = explained.difference(&logged).collect();
+    assert!(stale.is_empty(), "docs/troubleshooting.md explains what is not logged: {stale:#?}");
 }
