@@ -13,7 +13,7 @@ use crate::upload::object_key::Prefix;
 use crate::upload::retry::RetryPolicy;
 use crate::upload::store::reading::{Depth, Listed, NO_SUCH_KEY, Page};
 use crate::upload::store::s3::{S3Store, StoreError};
-use crate::upload::store::{ObjectStore as _, PutError, PutErrorKind, file_reading};
+use crate::upload::store::{AttemptError, AttemptErrorKind, ObjectStore as _, file_reading};
 
 /// A person waits, and sees that: S3 answers within a second, a slow line takes some for a piece.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,7 +26,7 @@ const ATTEMPTS_MAX: u32 = 6;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadError {
     place: String,
-    error: PutError,
+    error: AttemptError,
 }
 
 impl ReadError {
@@ -153,7 +153,7 @@ impl Source {
 
     fn tried<T>(
         &mut self,
-        attempt: impl Fn(&Kind, &tokio::runtime::Runtime) -> Result<T, PutError>,
+        attempt: impl Fn(&Kind, &tokio::runtime::Runtime) -> Result<T, AttemptError>,
     ) -> Result<T, ReadError> {
         let mut failures = 0;
         loop {
@@ -162,7 +162,7 @@ impl Source {
                 Err(error) => error,
             };
             failures += 1;
-            if error.kind != PutErrorKind::Retry || self.retry.is_exhausted(failures) {
+            if error.kind != AttemptErrorKind::Retry || self.retry.is_exhausted(failures) {
                 return Err(ReadError { place: self.describe(), error });
             }
             std::thread::sleep(Duration::from_millis(self.retry.wait_ms(failures, &mut self.rng)));

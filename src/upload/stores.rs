@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::route::{Place, Route};
-use super::store::{ObjectStore, PutError, PutErrorKind};
+use super::store::{AttemptError, AttemptErrorKind, ObjectStore};
 
 /// A store for each place of a route.
 #[derive(Clone)]
@@ -79,9 +79,9 @@ impl Fares {
         self.told_configuration = false;
     }
 
-    pub(super) fn badly(&mut self, error: &PutError, store: &str, waiting: usize) {
+    pub(super) fn badly(&mut self, error: &AttemptError, store: &str, waiting: usize) {
         match error.kind {
-            PutErrorKind::Configuration | PutErrorKind::WrongRegion => {
+            AttemptErrorKind::Configuration | AttemptErrorKind::WrongRegion => {
                 if !std::mem::replace(&mut self.told_configuration, true) {
                     crate::warn!(
                         "store={store} waiting={waiting} error=\"{error}\" Uploads need a person; logs stay in the spool meanwhile."

@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 use super::outbox::{Change, Outbox};
 use super::outgoing::{Outgoing, OutgoingId};
 use super::route::{Place, Route};
-use super::store::{ObjectStore, PutError, PutErrorKind, PutOutcome};
+use super::store::{AttemptError, AttemptErrorKind, ObjectStore, PutOutcome};
 use super::stores::{Fares, Stores};
 use crate::deadline::now_ms;
 use crate::intake::lock;
@@ -166,8 +166,8 @@ impl Uploader {
                 (Vec::new(), Ok(Arrival::HandedOn))
             }
             End::Delivered(outcome) => (state.delivered(outgoing, place, &store, outcome), Ok(Arrival::Delivered)),
-            End::Unreadable(cause) if was_running => (state.lost(outgoing, cause), Err(PutErrorKind::Body)),
-            End::Unreadable(_) => (Vec::new(), Err(PutErrorKind::Body)),
+            End::Unreadable(cause) if was_running => (state.lost(outgoing, cause), Err(AttemptErrorKind::Body)),
+            End::Unreadable(_) => (Vec::new(), Err(AttemptErrorKind::Body)),
             End::Failed(error) => {
                 if was_running {
                     state.failed(&id, place, &error, &store);
@@ -201,7 +201,7 @@ impl Uploader {
 /// How an attempt ended.
 enum End {
     Delivered(PutOutcome),
-    Failed(PutError),
+    Failed(AttemptError),
     /// Its bytes can no longer be read.
     Unreadable(LossCause),
 }
@@ -209,7 +209,7 @@ enum End {
 async fn put(store: Arc<dyn ObjectStore>, outgoing: Outgoing) -> End {
     match store.put(&outgoing.object()).await {
         Ok(outcome) => End::Delivered(outcome),
-        Err(error) if error.kind == PutErrorKind::Body => {
+        Err(error) if error.kind == AttemptErrorKind::Body => {
             outgoing.find_loss().map_or(End::Failed(error), End::Unreadable)
         }
         Err(error) => End::Failed(error),
@@ -221,8 +221,8 @@ fn waiting(outgoing: &Outgoing) -> Waiting {
 }
 
 /// The hook has said where. As with bytes that cannot be read, it is most likely this object's own fault.
-fn panicked() -> PutError {
-    PutError { kind: PutErrorKind::Body, code: None, status: None, message: "the upload panicked".into() }
+fn panicked() -> AttemptError {
+    AttemptError { kind: AttemptErrorKind::Body, code: None, status: None, message: "the upload panicked".into() }
 }
 
 impl State {
@@ -254,7 +254,7 @@ impl State {
         self.outbox.declare_lost(&id, cause, now_ms())
     }
 
-    fn failed(&mut self, id: &OutgoingId, place: Place, error: &PutError, store: &str) {
+    fn failed(&mut self, id: &OutgoingId, place: Place, error: &AttemptError, store: &str) {
         self.outbox.attempt_failed(id);
         self.fares[place.index()].badly(error, store, self.outbox.waiting().count());
     }

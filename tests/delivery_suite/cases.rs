@@ -6,17 +6,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use logspool::upload::store::reading::Depth;
 use logspool::upload::store::s3::{Checksum, Encryption, IfNoneMatch, S3Store};
-use logspool::upload::store::{Object, ObjectStore as _, PutError, PutErrorKind, PutOutcome};
+use logspool::upload::store::{AttemptError, AttemptErrorKind, Object, ObjectStore as _, PutOutcome};
 use sandbox::s3::{BucketOptions, Fault};
 
 use crate::expected::{Ends, ends, stores};
 use crate::world::{Lines, Wanted, Which, World, bucket};
 
 const KEY: &str = "logs/function=f/dt=2025-11-23/hour=04/a-1.ndjson.zst";
-const STORED: Result<PutOutcome, PutError> = Ok(PutOutcome::Stored);
-const ALREADY_THERE: Result<PutOutcome, PutError> = Ok(PutOutcome::AlreadyThere);
+const STORED: Result<PutOutcome, AttemptError> = Ok(PutOutcome::Stored);
+const ALREADY_THERE: Result<PutOutcome, AttemptError> = Ok(PutOutcome::AlreadyThere);
 
-async fn fails(store: &S3Store, object: &Object<'_>) -> PutError {
+async fn fails(store: &S3Store, object: &Object<'_>) -> AttemptError {
     store.put(object).await.expect_err("the put fails")
 }
 
@@ -148,7 +148,7 @@ pub async fn an_answer_that_is_lost_makes_no_second_version(which: Which) {
     for fault in [Fault::InternalErrorAfterStoring, Fault::ResetAfterStoring] {
         let key = format!("logs/{fault:?}");
         world.faults().next(1, fault);
-        assert_eq!(fails(&world.store(), &lines.object(&key)).await.kind, PutErrorKind::Retry);
+        assert_eq!(fails(&world.store(), &lines.object(&key)).await.kind, AttemptErrorKind::Retry);
         for _ in 0..2 {
             assert_eq!(world.store().put(&lines.object(&key)).await, ALREADY_THERE, "{fault:?}");
         }
@@ -186,13 +186,13 @@ pub async fn unknown_keys_wrong_secrets_and_missing_buckets_are_told_apart(which
     let Some(world) = World::new(which, Wanted::default()).await else { return };
     let (lines, (id, secret)) = (Lines::new("a line"), world.key());
     let table = [
-        (world.store_of("AKIAUNKNOWN", secret, |_| {}), "InvalidAccessKeyId", 403, PutErrorKind::Credentials),
-        (world.store_of(id, "wrong", |_| {}), "SignatureDoesNotMatch", 403, PutErrorKind::Configuration),
+        (world.store_of("AKIAUNKNOWN", secret, |_| {}), "InvalidAccessKeyId", 403, AttemptErrorKind::Credentials),
+        (world.store_of(id, "wrong", |_| {}), "SignatureDoesNotMatch", 403, AttemptErrorKind::Configuration),
         (
             world.store_with(|settings| settings.bucket = bucket("other-logs")),
             "NoSuchBucket",
             404,
-            PutErrorKind::Configuration,
+            AttemptErrorKind::Configuration,
         ),
     ];
     for (store, code, status, kind) in table {
@@ -260,7 +260,7 @@ pub async fn bytes_that_do_not_match_their_checksum_are_refused(which: Which) {
     let lines = Lines::new("damaged");
     let object = Object { crc64_nvme: spool::object_digest(b"sealed\n"), ..lines.object(KEY) };
     let error = fails(&world.store(), &object).await;
-    assert_eq!((error.code.as_deref(), error.kind), (Some("BadDigest"), PutErrorKind::Body), "{error}");
+    assert_eq!((error.code.as_deref(), error.kind), (Some("BadDigest"), AttemptErrorKind::Body), "{error}");
     assert_eq!(world.stored(), []);
 }
 
@@ -270,7 +270,7 @@ pub async fn a_bucket_with_object_lock_takes_objects_with_a_digest_only(which: W
     let lines = Lines::new("a line");
     let bare = world.store_with(|settings| settings.checksum = Checksum::None);
     let error = fails(&bare, &lines.object("none")).await;
-    assert_eq!((error.status, error.kind), (Some(400), PutErrorKind::Configuration), "{error}");
+    assert_eq!((error.status, error.kind), (Some(400), AttemptErrorKind::Configuration), "{error}");
 
     // moto looks for `Content-MD5` and for a header of the SDK's, not for the digest itself.
     let taken: &[Checksum] = match which {
@@ -324,7 +324,7 @@ pub async fn a_bucket_of_another_owner_takes_nothing(which: Which) {
     let lines = Lines::new("a line");
     let expecting = |owner: &str| world.store_with(|settings| settings.bucket_owner = Some(owner.to_owned()));
     let error = fails(&expecting("999999999999"), &lines.object(KEY)).await;
-    assert_eq!((error.code.as_deref(), error.kind), (Some("AccessDenied"), PutErrorKind::Configuration), "{error}");
+    assert_eq!((error.code.as_deref(), error.kind), (Some("AccessDenied"), AttemptErrorKind::Configuration), "{error}");
     assert_eq!(world.stored(), []);
     assert_eq!(expecting("111122223333").put(&lines.object(KEY)).await, STORED);
 }
@@ -335,7 +335,7 @@ pub async fn a_bucket_that_demands_a_condition_takes_conditional_puts_only(which
     let lines = Lines::new("a line");
     let sending = |if_none_match| world.store_with(|settings| settings.if_none_match = if_none_match);
     let error = fails(&sending(IfNoneMatch::Never), &lines.object(KEY)).await;
-    assert_eq!((error.code.as_deref(), error.kind), (Some("AccessDenied"), PutErrorKind::Configuration), "{error}");
+    assert_eq!((error.code.as_deref(), error.kind), (Some("AccessDenied"), AttemptErrorKind::Configuration), "{error}");
     for if_none_match in [IfNoneMatch::Auto, IfNoneMatch::Always] {
         let key = format!("{if_none_match:?}");
         assert_eq!(sending(if_none_match).put(&lines.object(&key)).await, STORED);
@@ -349,7 +349,7 @@ pub async fn a_store_without_conditional_puts_is_asked_once_and_gets_plain_ones(
     let lines = Lines::new("a line");
     let always = world.store_with(|settings| settings.if_none_match = IfNoneMatch::Always);
     let error = fails(&always, &lines.object("a")).await;
-    assert_eq!((error.status, error.kind), (Some(501), PutErrorKind::Configuration), "{error}");
+    assert_eq!((error.status, error.kind), (Some(501), AttemptErrorKind::Configuration), "{error}");
 
     let auto = world.store();
     for key in ["a", "b"] {

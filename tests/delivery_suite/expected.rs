@@ -1,6 +1,6 @@
 //! What is to come of a put that meets a fault, on a new connection, with keys that never change: all of it in one place.
 
-use logspool::upload::store::PutErrorKind;
+use logspool::upload::store::AttemptErrorKind;
 use sandbox::s3::Fault;
 
 /// How the attempt ends.
@@ -9,12 +9,12 @@ pub enum Ends {
     /// Well: what the fault was is healed within the attempt, by a second request.
     Healed,
     /// As this kind, after one request.
-    With(PutErrorKind),
+    With(AttemptErrorKind),
 }
 
 /// Of a put to a store whose region is the right one.
 pub fn ends(fault: Fault) -> Ends {
-    use PutErrorKind::{Configuration, Credentials, Retry, WrongRegion};
+    use AttemptErrorKind::{Configuration, Credentials, Retry, WrongRegion};
     match fault {
         Fault::RefuseConnections
         | Fault::ResetMidBody

@@ -10,7 +10,7 @@ use logspool::upload::retry::RetryPolicy;
 use logspool::upload::route::Route;
 
 use super::store::Mood;
-use logspool::upload::store::PutErrorKind;
+use logspool::upload::store::AttemptErrorKind;
 
 /// How long something usually takes, in milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -50,10 +50,10 @@ pub struct Profile {
 const MOODS: [&[Mood]; 6] = [
     &[Mood::Up],
     &[Mood::Up, Mood::Slow],
-    &[Mood::Up, Mood::Fails(PutErrorKind::Retry)],
+    &[Mood::Up, Mood::Fails(AttemptErrorKind::Retry)],
     &[Mood::Hangs, Mood::Up],
-    &[Mood::Up, Mood::Ambiguous, Mood::Fails(PutErrorKind::Configuration)],
-    &[Mood::Up, Mood::Slow, Mood::Hangs, Mood::Fails(PutErrorKind::Retry), Mood::Ambiguous],
+    &[Mood::Up, Mood::Ambiguous, Mood::Fails(AttemptErrorKind::Configuration)],
+    &[Mood::Up, Mood::Slow, Mood::Hangs, Mood::Fails(AttemptErrorKind::Retry), Mood::Ambiguous],
 ];
 
 fn one_of<T: Copy>(rng: &mut fastrand::Rng, values: &[T]) -> T {

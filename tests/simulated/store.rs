@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use logspool::upload::object_key::parse_file_name;
-use logspool::upload::store::PutErrorKind;
+use logspool::upload::store::AttemptErrorKind;
 
 /// How the store fares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum Mood {
     Slow,
     /// Requests are never answered.
     Hangs,
-    Fails(PutErrorKind),
+    Fails(AttemptErrorKind),
     /// Requests are carried out, and the answer says that they were not.
     Ambiguous,
 }
@@ -22,7 +22,7 @@ pub struct Fate {
     /// When it is carried out, if it is: milliseconds from its start.
     pub stored_after_ms: Option<i64>,
     pub answered_after_ms: Option<i64>,
-    pub result: Result<(), PutErrorKind>,
+    pub result: Result<(), AttemptErrorKind>,
 }
 
 #[derive(Default)]
@@ -45,7 +45,7 @@ impl Store {
             }
             Mood::Hangs => fate(rng.bool().then_some(fast_ms), None, Ok(())),
             Mood::Fails(kind) => fate(None, Some(fast_ms), Err(kind)),
-            Mood::Ambiguous => fate(Some(fast_ms), Some(fast_ms * 2), Err(PutErrorKind::Retry)),
+            Mood::Ambiguous => fate(Some(fast_ms), Some(fast_ms * 2), Err(AttemptErrorKind::Retry)),
         }
     }
 

@@ -19,7 +19,7 @@ use logspool::lifecycle::machine::{self, Action, Arrival, Counts, Event, Machine
 use logspool::runtime_api::event::RequestId;
 use logspool::upload::outgoing::OutgoingId;
 use logspool::upload::route::Place;
-use logspool::upload::store::PutErrorKind;
+use logspool::upload::store::AttemptErrorKind;
 use spool::{SealReason, SpoolId};
 
 use super::claims::everything_arrived;
@@ -43,7 +43,7 @@ enum Step {
     Reports { number: u64, failed: bool },
     Body { process: u64, observed: Vec<Observed>, records: u32 },
     Stores(String),
-    Answers { process: u64, attempt: u64, id: OutgoingId, place: Place, result: Result<Arrival, PutErrorKind> },
+    Answers { process: u64, attempt: u64, id: OutgoingId, place: Place, result: Result<Arrival, AttemptErrorKind> },
     Alarm { process: u64, number: u64 },
     Adopted { process: u64, spool: SpoolId },
     MoodChanges,

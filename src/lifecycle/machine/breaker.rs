@@ -5,7 +5,7 @@
 //! * While the breaker is open nobody is held for an upload: the data is safe on disk.
 
 use crate::upload::retry::RetryPolicy;
-use crate::upload::store::PutErrorKind;
+use crate::upload::store::AttemptErrorKind;
 
 /// Failures in a row that open the breaker.
 const OPENS_AFTER: u32 = 3;
@@ -70,16 +70,18 @@ impl Breaker {
     }
 
     /// An attempt has failed. An error of our own bytes says nothing about the store.
-    pub fn failed(&mut self, kind: PutErrorKind, now_ms: i64, rng: &mut fastrand::Rng) {
-        if kind == PutErrorKind::Body {
+    pub fn failed(&mut self, kind: AttemptErrorKind, now_ms: i64, rng: &mut fastrand::Rng) {
+        if kind == AttemptErrorKind::Body {
             return;
         }
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
         self.is_open |= self.failures_in_a_row >= OPENS_AFTER;
         self.blind_probes = 0;
         let wait_ms = match kind {
-            PutErrorKind::Retry | PutErrorKind::Credentials => self.policy.wait_ms(self.failures_in_a_row, rng),
-            PutErrorKind::Configuration | PutErrorKind::WrongRegion | PutErrorKind::Body => self.policy.slow_probe_ms(),
+            AttemptErrorKind::Retry | AttemptErrorKind::Credentials => self.policy.wait_ms(self.failures_in_a_row, rng),
+            AttemptErrorKind::Configuration | AttemptErrorKind::WrongRegion | AttemptErrorKind::Body => {
+                self.policy.slow_probe_ms()
+            }
         };
         self.wait(to_ms(wait_ms), now_ms);
     }
@@ -149,21 +151,21 @@ mod tests {
     fn three_failures_in_a_row_open_it_and_one_success_closes_it() {
         let (mut breaker, mut rng) = breaker();
         for failures in 1..=4 {
-            breaker.failed(PutErrorKind::Retry, NOW, &mut rng);
+            breaker.failed(AttemptErrorKind::Retry, NOW, &mut rng);
             assert_eq!(breaker.is_open(), failures >= 3);
         }
         breaker.succeeded();
         assert!(!breaker.is_open() && breaker.not_before_ms() <= NOW);
-        breaker.failed(PutErrorKind::Retry, NOW, &mut rng);
+        breaker.failed(AttemptErrorKind::Retry, NOW, &mut rng);
         assert!(!breaker.is_open(), "it counts anew");
     }
 
     #[test]
     fn the_wait_is_uniform_below_its_ceiling_and_the_longest_after_an_error_for_a_person() {
         let (mut breaker, mut rng) = breaker();
-        breaker.failed(PutErrorKind::Retry, NOW, &mut rng);
+        breaker.failed(AttemptErrorKind::Retry, NOW, &mut rng);
         assert!((NOW..=NOW + 100).contains(&breaker.not_before_ms()));
-        breaker.failed(PutErrorKind::Configuration, NOW, &mut rng);
+        breaker.failed(AttemptErrorKind::Configuration, NOW, &mut rng);
         assert_eq!(breaker.not_before_ms(), NOW + 20_000);
     }
 
@@ -171,10 +173,10 @@ mod tests {
     fn every_entry_of_the_schedule_is_told_once() {
         let (mut breaker, mut rng) = breaker();
         assert_eq!(breaker.take_new_wait(), None);
-        breaker.failed(PutErrorKind::Configuration, NOW, &mut rng);
+        breaker.failed(AttemptErrorKind::Configuration, NOW, &mut rng);
         let wait = Wait { failures: 1, blind_probes: 0, wait_ms: 20_000, is_open: false };
         assert_eq!((breaker.take_new_wait(), breaker.take_new_wait()), (Some(wait), None));
-        breaker.failed(PutErrorKind::Body, NOW, &mut rng);
+        breaker.failed(AttemptErrorKind::Body, NOW, &mut rng);
         assert_eq!(breaker.take_new_wait(), None, "it says nothing about the store");
         breaker.budget_was_used_up();
         breaker.probe_was_blind(NOW, &mut rng);
@@ -187,7 +189,7 @@ mod tests {
     fn our_own_bytes_say_nothing_about_the_store() {
         let (mut breaker, mut rng) = breaker();
         for _ in 0..9 {
-            breaker.failed(PutErrorKind::Body, NOW, &mut rng);
+            breaker.failed(AttemptErrorKind::Body, NOW, &mut rng);
         }
         assert!(!breaker.is_open() && breaker.not_before_ms() <= NOW);
     }
@@ -205,7 +207,7 @@ mod tests {
                     given.push(probe);
                 }
                 if has_sight && has_answer {
-                    breaker.failed(PutErrorKind::Retry, NOW, &mut rng);
+                    breaker.failed(AttemptErrorKind::Retry, NOW, &mut rng);
                 } else {
                     breaker.probe_was_blind(NOW, &mut rng);
                 }

@@ -8,7 +8,7 @@ use crate::intake::Observed;
 use crate::runtime_api::event::RequestId;
 use crate::upload::outgoing::OutgoingId;
 use crate::upload::route::Place;
-use crate::upload::store::PutErrorKind;
+use crate::upload::store::AttemptErrorKind;
 
 /// When something happened, and how the active segment stands then.
 #[derive(Debug, Clone, Copy, Default)]
@@ -58,7 +58,7 @@ pub enum Event {
         /// As in [`Action::StartUpload`].
         attempt: u64,
         /// How it ended.
-        result: Result<Arrival, PutErrorKind>,
+        result: Result<Arrival, AttemptErrorKind>,
     },
     /// A spool of an earlier life is being read.
     AdoptionBegins,

@@ -9,7 +9,7 @@ use super::event::Waiting;
 use crate::upload::outgoing::OutgoingId;
 use crate::upload::retry::RetryPolicy;
 use crate::upload::route::{Place, Route};
-use crate::upload::store::PutErrorKind;
+use crate::upload::store::AttemptErrorKind;
 
 /// Freezes after which an upload is given its time.
 const INTERRUPTIONS_MAX: u32 = 2;
@@ -219,17 +219,17 @@ impl Queue {
     }
 
     /// Notes that an attempt has failed. An object whose own bytes are at fault waits for `own_wait_ms`.
-    pub fn failed(&mut self, id: &OutgoingId, kind: PutErrorKind, now_ms: i64, own_wait_ms: i64) {
+    pub fn failed(&mut self, id: &OutgoingId, kind: AttemptErrorKind, now_ms: i64, own_wait_ms: i64) {
         let (delivered, next) = (self.delivered, self.next_place(id, kind));
         let Some(item) = self.waiting.get_mut(id) else { return };
         item.in_flight = None;
         item.failures = item.failures.saturating_add(1);
         item.failures_this_round = item.failures_this_round.saturating_add(1);
         let others_were_delivered = item.delivered_at_failure.is_some_and(|before| before < delivered);
-        if others_were_delivered || kind == PutErrorKind::Body {
+        if others_were_delivered || kind == AttemptErrorKind::Body {
             item.strikes = item.strikes.saturating_add(1);
         }
-        if kind == PutErrorKind::Body {
+        if kind == AttemptErrorKind::Body {
             item.not_before_ms = now_ms.saturating_add(own_wait_ms);
         }
         item.delivered_at_failure = Some(delivered);
@@ -239,8 +239,8 @@ impl Queue {
     }
 
     /// Where an object goes when its attempts are used up. At the end of the environment all go together.
-    fn next_place(&self, id: &OutgoingId, kind: PutErrorKind) -> Option<Place> {
-        let item = self.waiting.get(id).filter(|_| kind != PutErrorKind::Body && self.last_round.is_none())?;
+    fn next_place(&self, id: &OutgoingId, kind: AttemptErrorKind) -> Option<Place> {
+        let item = self.waiting.get(id).filter(|_| kind != AttemptErrorKind::Body && self.last_round.is_none())?;
         self.route.next_store(item.place)
     }
 

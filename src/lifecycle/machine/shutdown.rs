@@ -185,7 +185,7 @@ mod tests {
     use crate::upload::outgoing::OutgoingId;
     use crate::upload::retry::RetryPolicy;
     use crate::upload::route::Route;
-    use crate::upload::store::PutErrorKind;
+    use crate::upload::store::AttemptErrorKind;
 
     const WALL: i64 = 1_790_000_000_000;
     /// What a function of so much memory has from SHUTDOWN to the last upload.
@@ -244,7 +244,7 @@ mod tests {
             }
         }
 
-        fn answer(&mut self, result: Result<Arrival, PutErrorKind>) {
+        fn answer(&mut self, result: Result<Arrival, AttemptErrorKind>) {
             for (id, place, attempt) in std::mem::take(&mut self.flights) {
                 self.on(Event::AttemptEnded { id, place, attempt, result });
             }
@@ -280,7 +280,7 @@ mod tests {
     fn a_destination_that_is_down_is_asked_once_and_then_the_fallback_is() {
         let mut world = World::new(Route::new(1, false), 8, true);
         assert_eq!(world.begun, [(0, 0, 0)], "one probe");
-        world.answer(Err(PutErrorKind::Retry));
+        world.answer(Err(AttemptErrorKind::Retry));
         assert_eq!(world.begun[1..], [(0, 0, 1), (0, 1, 1), (0, 2, 1), (0, 3, 1)]);
     }
 
@@ -301,7 +301,7 @@ mod tests {
         while !world.has_ended {
             while let Some((_, place, _)) = world.flights.first() {
                 let is_log = place.index() == 3;
-                world.answer(if is_log { Ok(Arrival::HandedOn) } else { Err(PutErrorKind::Configuration) });
+                world.answer(if is_log { Ok(Arrival::HandedOn) } else { Err(AttemptErrorKind::Configuration) });
             }
             if !world.has_ended {
                 world.wait();
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn the_log_is_written_one_object_after_the_other() {
         let mut world = World::new(Route::new(0, true), 3, true);
-        world.answer(Err(PutErrorKind::Retry));
+        world.answer(Err(AttemptErrorKind::Retry));
         assert_eq!(world.begun[1..], [(0, 0, 1)]);
         world.answer(Ok(Arrival::Delivered));
         assert_eq!(world.begun[2..], [(0, 1, 1)]);

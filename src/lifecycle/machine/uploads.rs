@@ -7,7 +7,7 @@ use super::{Machine, Phase};
 use crate::deadline::millis;
 use crate::upload::outgoing::OutgoingId;
 use crate::upload::route::Place;
-use crate::upload::store::PutErrorKind;
+use crate::upload::store::AttemptErrorKind;
 
 impl Machine {
     pub(super) fn added(&mut self, waiting: &Waiting) {
@@ -26,7 +26,7 @@ impl Machine {
         id: &OutgoingId,
         place: Place,
         attempt: u64,
-        result: Result<Arrival, PutErrorKind>,
+        result: Result<Arrival, AttemptErrorKind>,
     ) {
         let now_ms = self.time_ms();
         let is_current = |flight: &InFlight| flight.attempt == attempt;
@@ -49,7 +49,7 @@ impl Machine {
                 self.counts.failed_attempts += 1;
                 self.store_failed(place, kind);
                 self.queue.failed(id, kind, now_ms, self.breaker().longest_wait_ms());
-                if kind != PutErrorKind::Body && self.is_down(place) {
+                if kind != AttemptErrorKind::Body && self.is_down(place) {
                     self.queue.failed_for_all(id, place);
                 }
             }
@@ -58,9 +58,9 @@ impl Machine {
     }
 
     /// The log of the function has no schedule.
-    fn store_failed(&mut self, place: Place, kind: PutErrorKind) {
+    fn store_failed(&mut self, place: Place, kind: AttemptErrorKind) {
         let now_ms = self.time_ms();
-        self.stage.has_failed |= self.stage.place == place && kind != PutErrorKind::Body;
+        self.stage.has_failed |= self.stage.place == place && kind != AttemptErrorKind::Body;
         if let Some(breaker) = self.breakers.get_mut(place.index()) {
             let was_open = breaker.is_open();
             breaker.failed(kind, now_ms, &mut self.rng);
@@ -85,8 +85,8 @@ impl Machine {
                 // It had the time that uploads take, and no answer: that is one more failure.
                 (Some(breaker), true) => {
                     self.counts.failed_attempts += 1;
-                    breaker.failed(PutErrorKind::Retry, self.clock.time_ms(), &mut self.rng);
-                    self.queue.failed(&flight.id, PutErrorKind::Retry, self.clock.time_ms(), 0);
+                    breaker.failed(AttemptErrorKind::Retry, self.clock.time_ms(), &mut self.rng);
+                    self.queue.failed(&flight.id, AttemptErrorKind::Retry, self.clock.time_ms(), 0);
                 }
                 (Some(breaker), false) => {
                     breaker.probe_was_blind(self.clock.time_ms(), &mut self.rng);
@@ -281,7 +281,7 @@ mod tests {
                     let Action::StartUpload { id, place, attempt } = action else { continue };
                     let is_destination = place == Place::DESTINATION;
                     to_destination += u32::from(is_destination);
-                    let result = if is_destination { Err(PutErrorKind::Retry) } else { Ok(Arrival::Delivered) };
+                    let result = if is_destination { Err(AttemptErrorKind::Retry) } else { Ok(Arrival::Delivered) };
                     events.push(Event::AttemptEnded { id, place, attempt, result });
                 }
             }

@@ -14,7 +14,7 @@ use crate::telemetry::event::format_time;
 use crate::upload::store::credentials::CredentialFacts;
 use crate::upload::store::s3::{Checksum, Encryption, IfNoneMatch, Probe, Probed, Removed, S3Settings};
 use crate::upload::store::witness::Answer;
-use crate::upload::store::{PutError, PutErrorKind, PutOutcome};
+use crate::upload::store::{AttemptError, AttemptErrorKind, PutOutcome};
 
 const PUT: &str = "  put";
 const CONDITION: &str = "  conditional put";
@@ -52,7 +52,7 @@ pub(super) async fn check(probe: &Probe, report: &mut Report<'_>) -> io::Result<
     report.add(removal(&removed, &probe.settings().prefix.join(object.key())))
 }
 
-fn credentials(facts: &CredentialFacts, fetched: &Result<(), PutError>, now_ms: i64) -> Check {
+fn credentials(facts: &CredentialFacts, fetched: &Result<(), AttemptError>, now_ms: i64) -> Check {
     const NAME: &str = "  credentials";
     let end_ms = facts.ends.and_then(|ends| ends.duration_since(std::time::UNIX_EPOCH).ok()).map(millis);
     match (fetched, end_ms) {
@@ -82,9 +82,9 @@ async fn put(probe: &Probe, object: &ProbeObject, deadline: tokio::time::Instant
 }
 
 /// The doctor's own patience is at its end.
-fn late() -> PutError {
+fn late() -> AttemptError {
     let message = format!("no answer within {LIMIT:?}");
-    PutError { kind: PutErrorKind::Retry, code: None, status: None, message }
+    AttemptError { kind: AttemptErrorKind::Retry, code: None, status: None, message }
 }
 
 /// What the first put of a new key says.
@@ -183,7 +183,7 @@ fn condition(settings: &S3Settings, second: Option<&Probed>, is_conditional: boo
 }
 
 /// The right to remove is none that the extension needs.
-fn removal(removed: &Result<Removed, PutError>, key: &str) -> Check {
+fn removal(removed: &Result<Removed, AttemptError>, key: &str) -> Check {
     const NAME: &str = "  clean up";
     Check::ok(
         NAME,
@@ -209,7 +209,7 @@ mod tests {
         S3Settings::new(Bucket::parse("my-logs").expect("a name").0, "eu-west-1")
     }
 
-    fn probed(outcome: Result<PutOutcome, PutError>) -> Probed {
+    fn probed(outcome: Result<PutOutcome, AttemptError>) -> Probed {
         Probed { outcome, seen: Seen::default() }
     }
 
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_probe_that_stays_is_no_finding() {
-        let denied = PutError { code: Some("AccessDenied".to_owned()), ..late() };
+        let denied = AttemptError { code: Some("AccessDenied".to_owned()), ..late() };
         let check = removal(&Err(denied), "a/.logspool-doctor/.x");
         assert_eq!(check.verdict, Verdict::Ok);
         assert_eq!(check.seen, "a/.logspool-doctor/.x stays (AccessDenied); the extension needs no right to remove");

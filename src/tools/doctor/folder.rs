@@ -9,7 +9,7 @@ use super::disk::{self, Missing};
 use super::probe_object::{FOLDER, ProbeObject};
 use super::report::{Check, Report};
 use crate::upload::store::file::FileStore;
-use crate::upload::store::{ObjectStore as _, PutError, PutOutcome};
+use crate::upload::store::{AttemptError, ObjectStore as _, PutOutcome};
 
 /// Looks at a directory.
 pub(super) async fn check(root: &Path, report: &mut Report<'_>) -> io::Result<()> {
@@ -34,14 +34,14 @@ pub(super) async fn check(root: &Path, report: &mut Report<'_>) -> io::Result<()
     ))
 }
 
-fn stored(outcome: &Result<PutOutcome, PutError>, object: &ProbeObject) -> Check {
+fn stored(outcome: &Result<PutOutcome, AttemptError>, object: &ProbeObject) -> Check {
     match outcome {
         Ok(_) => Check::ok("  put", format!("stored {}", object.key())),
         Err(error) => Check::bad("  put", error.to_string(), disk::remedy_of_text(&error.to_string())),
     }
 }
 
-fn again(outcome: &Result<PutOutcome, PutError>) -> Check {
+fn again(outcome: &Result<PutOutcome, AttemptError>) -> Check {
     const NAME: &str = "  conditional put";
     match outcome {
         Ok(PutOutcome::AlreadyThere) => Check::ok(NAME, "the same name again: it is there already"),

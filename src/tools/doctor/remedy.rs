@@ -3,7 +3,7 @@
 //! The store's code first, then what the connection met, then the HTTP status: as `upload::store::meaning` reads an
 //! answer.
 
-use crate::upload::store::PutError;
+use crate::upload::store::AttemptError;
 use crate::upload::store::credentials::{CredentialFacts, NOWHERE};
 use crate::upload::store::s3::{Encryption, IfNoneMatch, S3Settings};
 use crate::upload::store::witness::{Seen, Stage, Trouble};
@@ -13,7 +13,7 @@ const FRESH: &str = "On a laptop: eval \"$(aws configure export-credentials --fo
 
 /// A request that failed.
 pub(super) struct Failed<'a> {
-    pub(super) error: &'a PutError,
+    pub(super) error: &'a AttemptError,
     pub(super) seen: &'a Seen,
     pub(super) settings: &'a S3Settings,
 }
@@ -227,7 +227,7 @@ const MISSING_TOKEN: &str =
     "Keys that begin with ASIA are good only with AWS_SESSION_TOKEN: set all three variables together.";
 
 /// Why there are no credentials, and what to do.
-pub(super) fn of_credentials(facts: &CredentialFacts, error: &PutError) -> String {
+pub(super) fn of_credentials(facts: &CredentialFacts, error: &AttemptError) -> String {
     match (&facts.role_arn, error.code.as_deref()) {
         (Some(role), Some("AccessDenied" | "AccessDeniedException")) => format!(
             "Allow sts:AssumeRole on {role} to the function's role, and let the trust policy of {role} name that role; \

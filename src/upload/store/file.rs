@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::body::SizedChunks;
-use super::{Object, ObjectStore, PutError, PutErrorKind, PutFuture, PutOutcome};
+use super::{AttemptError, AttemptErrorKind, Object, ObjectStore, PutFuture, PutOutcome};
 
 /// Threads that may wait for a file system: as many as uploads may run at a time. A thread that hangs cannot be ended.
 pub const HANGING_MAX: usize = 4;
@@ -41,9 +41,9 @@ impl FileStore {
     }
 
     /// Does something that blocks, and waits for it as long as that may take.
-    async fn on_thread<F>(&self, work: F) -> Result<PutOutcome, PutError>
+    async fn on_thread<F>(&self, work: F) -> Result<PutOutcome, AttemptError>
     where
-        F: FnOnce() -> Result<PutOutcome, PutError> + Send + 'static,
+        F: FnOnce() -> Result<PutOutcome, AttemptError> + Send + 'static,
     {
         let limit = self.time_limit;
         let in_time = async {
@@ -57,8 +57,8 @@ impl FileStore {
         };
         match tokio::time::timeout(limit, in_time).await {
             Ok(Ok(result)) => result,
-            Ok(Err(why)) => Err(PutError::new(PutErrorKind::Retry, why)),
-            Err(_elapsed) => Err(PutError::new(PutErrorKind::Retry, format!("not written within {limit:?}"))),
+            Ok(Err(why)) => Err(AttemptError::new(AttemptErrorKind::Retry, why)),
+            Err(_elapsed) => Err(AttemptError::new(AttemptErrorKind::Retry, format!("not written within {limit:?}"))),
         }
     }
 }
@@ -81,7 +81,7 @@ impl ObjectStore for FileStore {
 }
 
 /// Where an object lies. A key whose parts are not all plain names would lead elsewhere.
-pub(super) fn path_below(root: &Path, key: &str) -> Result<PathBuf, PutError> {
+pub(super) fn path_below(root: &Path, key: &str) -> Result<PathBuf, AttemptError> {
     let plain = |part: &str| {
         let mut components = Path::new(part).components();
         matches!(components.next(), Some(Component::Normal(name)) if name == OsStr::new(part))
@@ -89,15 +89,15 @@ pub(super) fn path_below(root: &Path, key: &str) -> Result<PathBuf, PutError> {
             && !part.contains('\0')
     };
     if !key.split('/').all(plain) {
-        return Err(PutError::new(
-            PutErrorKind::Configuration,
+        return Err(AttemptError::new(
+            AttemptErrorKind::Configuration,
             format!("the key `{key}` is no path below a directory"),
         ));
     }
     Ok(root.join(key))
 }
 
-fn store(target: &Path, chunks: SizedChunks) -> Result<PutOutcome, PutError> {
+fn store(target: &Path, chunks: SizedChunks) -> Result<PutOutcome, AttemptError> {
     const NAMED: &str = "a key has at least one plain part below the root";
     let directory = target.parent().expect(NAMED);
     let name = target.file_name().expect(NAMED);
@@ -108,7 +108,7 @@ fn store(target: &Path, chunks: SizedChunks) -> Result<PutOutcome, PutError> {
     create_directory(directory).map_err(failed)?;
     let mut temporary = Temporary::create(directory, name).map_err(failed)?;
     for chunk in chunks {
-        let chunk = chunk.map_err(|error| PutError::new(PutErrorKind::Body, error.to_string()))?;
+        let chunk = chunk.map_err(|error| AttemptError::new(AttemptErrorKind::Body, error.to_string()))?;
         temporary.file.write_all(&chunk).map_err(failed)?;
     }
     temporary.file.sync_all().map_err(failed)?;
@@ -180,15 +180,15 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
     }
 }
 
-fn put_error(target: &Path, error: &io::Error) -> PutError {
-    PutError {
+fn put_error(target: &Path, error: &io::Error) -> AttemptError {
+    AttemptError {
         code: Some(format!("{:?}", error.kind())),
-        ..PutError::new(kind_of(error.kind()), format!("{}: {error}", target.display()))
+        ..AttemptError::new(kind_of(error.kind()), format!("{}: {error}", target.display()))
     }
 }
 
 /// What a person must mend, and what may pass: a full disk is emptied by its other users, a server comes back.
-fn kind_of(error: io::ErrorKind) -> PutErrorKind {
+fn kind_of(error: io::ErrorKind) -> AttemptErrorKind {
     match error {
         io::ErrorKind::PermissionDenied
         | io::ErrorKind::ReadOnlyFilesystem
@@ -197,8 +197,8 @@ fn kind_of(error: io::ErrorKind) -> PutErrorKind {
         | io::ErrorKind::InvalidFilename
         | io::ErrorKind::InvalidInput
         | io::ErrorKind::FileTooLarge
-        | io::ErrorKind::Unsupported => PutErrorKind::Configuration,
-        _ => PutErrorKind::Retry,
+        | io::ErrorKind::Unsupported => AttemptErrorKind::Configuration,
+        _ => AttemptErrorKind::Retry,
     }
 }
 
@@ -266,7 +266,7 @@ mod tests {
                 Ok(PutOutcome::Stored)
             };
             let error = store.on_thread(hangs).await.expect_err("it hangs");
-            assert_eq!((error.kind, error.message.as_str()), (PutErrorKind::Retry, "not written within 20ms"));
+            assert_eq!((error.kind, error.message.as_str()), (AttemptErrorKind::Retry, "not written within 20ms"));
         }
         assert_eq!(*hung.lock().expect("no panic"), HANGING_MAX);
         release.wait();
@@ -370,7 +370,7 @@ mod tests {
         ];
         for (object, message) in table {
             let error = store.put(&object).await.expect_err(message);
-            assert_eq!((error.kind, error.message.as_str()), (PutErrorKind::Body, message));
+            assert_eq!((error.kind, error.message.as_str()), (AttemptErrorKind::Body, message));
             assert!(files(root.path()).is_empty());
         }
     }
@@ -382,7 +382,7 @@ mod tests {
         let body = TestBody::new("abc");
         for key in ["", "/etc/x", "../x", "a/../../x", "a//b", "a/./b", "a/", "a\0b"] {
             let error = store.put(&body.object(key)).await.expect_err(key);
-            assert_eq!(error.kind, PutErrorKind::Configuration, "{error}");
+            assert_eq!(error.kind, AttemptErrorKind::Configuration, "{error}");
         }
         assert!(files(root.path()).is_empty());
     }
@@ -395,7 +395,7 @@ mod tests {
 
         let error = FileStore::new(root.path(), LIMIT).put(&body.object(KEY)).await.expect_err("there is no directory");
 
-        assert_eq!(error.kind, PutErrorKind::Configuration);
+        assert_eq!(error.kind, AttemptErrorKind::Configuration);
         assert_eq!(error.code.as_deref(), Some("NotADirectory"));
         assert!(error.message.contains("logs/function=f"), "{error}");
     }
@@ -417,18 +417,18 @@ mod tests {
     fn an_error_of_the_file_system_says_who_can_mend_it() {
         // Numbers of Linux: io::ErrorKind of these is what the kernel's answers become.
         let table = [
-            (2, PutErrorKind::Retry),          // ENOENT: a directory vanished under us
-            (5, PutErrorKind::Retry),          // EIO
-            (28, PutErrorKind::Retry),         // ENOSPC
-            (110, PutErrorKind::Retry),        // ETIMEDOUT
-            (116, PutErrorKind::Retry),        // ESTALE
-            (122, PutErrorKind::Retry),        // EDQUOT
-            (1, PutErrorKind::Configuration),  // EPERM
-            (13, PutErrorKind::Configuration), // EACCES
-            (20, PutErrorKind::Configuration), // ENOTDIR
-            (27, PutErrorKind::Configuration), // EFBIG
-            (30, PutErrorKind::Configuration), // EROFS
-            (36, PutErrorKind::Configuration), // ENAMETOOLONG
+            (2, AttemptErrorKind::Retry),          // ENOENT: a directory vanished under us
+            (5, AttemptErrorKind::Retry),          // EIO
+            (28, AttemptErrorKind::Retry),         // ENOSPC
+            (110, AttemptErrorKind::Retry),        // ETIMEDOUT
+            (116, AttemptErrorKind::Retry),        // ESTALE
+            (122, AttemptErrorKind::Retry),        // EDQUOT
+            (1, AttemptErrorKind::Configuration),  // EPERM
+            (13, AttemptErrorKind::Configuration), // EACCES
+            (20, AttemptErrorKind::Configuration), // ENOTDIR
+            (27, AttemptErrorKind::Configuration), // EFBIG
+            (30, AttemptErrorKind::Configuration), // EROFS
+            (36, AttemptErrorKind::Configuration), // ENAMETOOLONG
         ];
         for (errno, kind) in table {
             let error = io::Error::from_raw_os_error(errno);

@@ -10,14 +10,14 @@ use bytes::Bytes;
 
 use super::file::path_below;
 use super::reading::{Listed, NO_SUCH_KEY, Page};
-use super::{PutError, PutErrorKind};
+use super::{AttemptError, AttemptErrorKind};
 
 /// What lies directly in `folder` (empty, or with a slash at its end) below `root`, in the order of names. What is being written (its
 /// name begins with a dot) is no object, and links to directories are not followed: they may lead in a circle.
 ///
 /// # Errors
 /// When the directory cannot be read.
-pub fn list(root: &Path, folder: &str) -> Result<Page, PutError> {
+pub fn list(root: &Path, folder: &str) -> Result<Page, AttemptError> {
     let directory = match folder.strip_suffix('/') {
         Some(folder) => path_below(root, folder)?,
         None => root.to_owned(),
@@ -51,7 +51,7 @@ pub fn list(root: &Path, folder: &str) -> Result<Page, PutError> {
 ///
 /// # Errors
 /// When it cannot be read, or is shorter than was asked for.
-pub fn read(root: &Path, key: &str, range: Range<u64>) -> Result<Bytes, PutError> {
+pub fn read(root: &Path, key: &str, range: Range<u64>) -> Result<Bytes, AttemptError> {
     let path = path_below(root, key)?;
     let read = || {
         let mut file = File::open(&path)?;
@@ -64,8 +64,8 @@ pub fn read(root: &Path, key: &str, range: Range<u64>) -> Result<Bytes, PutError
     read().map_err(|error| refused(&path.display().to_string(), &error))
 }
 
-fn refused(place: &str, error: &io::Error) -> PutError {
-    let mut refused = PutError::new(PutErrorKind::Configuration, format!("{place}: {error}"));
+fn refused(place: &str, error: &io::Error) -> AttemptError {
+    let mut refused = AttemptError::new(AttemptErrorKind::Configuration, format!("{place}: {error}"));
     if error.kind() == io::ErrorKind::NotFound {
         refused.code = Some(NO_SUCH_KEY.to_owned());
     }

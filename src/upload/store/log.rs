@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::body::SizedChunks;
-use super::{Object, ObjectStore, PutError, PutErrorKind, PutFuture, PutOutcome};
+use super::{AttemptError, AttemptErrorKind, Object, ObjectStore, PutFuture, PutOutcome};
 use crate::upload::printed::{Head, PART_BYTES};
 
 /// The most that a process writes, in bytes of lines.
@@ -51,29 +51,30 @@ impl LogStore {
 
 impl Shared {
     /// Takes room for an object, or says that there is none. What was begun is paid for, however it ends.
-    fn reserve(&self, bytes: u64) -> Result<(), PutError> {
+    fn reserve(&self, bytes: u64) -> Result<(), AttemptError> {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         *left = left.checked_sub(bytes).ok_or_else(|| {
             let message = format!("the log takes {left} bytes more of at most {LOG_BYTES_MAX}: this needs {bytes}");
-            PutError::new(PutErrorKind::Configuration, message)
+            AttemptError::new(AttemptErrorKind::Configuration, message)
         })?;
         Ok(())
     }
 
-    fn write(&self, head: &Head, chunks: SizedChunks, is_cancelled: &AtomicBool) -> Result<PutOutcome, PutError> {
+    fn write(&self, head: &Head, chunks: SizedChunks, is_cancelled: &AtomicBool) -> Result<PutOutcome, AttemptError> {
         // One object after the other, so that its lines are neighbours.
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         let mut print = |part: u64, bytes: &[u8]| {
             if is_cancelled.load(Ordering::Relaxed) {
-                return Err(PutError::new(PutErrorKind::Retry, "cancelled"));
+                return Err(AttemptError::new(AttemptErrorKind::Retry, "cancelled"));
             }
             let line = head.line(part, bytes);
             let written = output.write_all(line.as_bytes()).and_then(|()| output.flush());
-            written.map_err(|error| PutError::new(PutErrorKind::Retry, format!("the log takes nothing: {error}")))
+            written
+                .map_err(|error| AttemptError::new(AttemptErrorKind::Retry, format!("the log takes nothing: {error}")))
         };
         let (mut part, mut pending) = (1, Vec::with_capacity(PART_BYTES));
         for chunk in chunks {
-            let chunk = chunk.map_err(|error| PutError::new(PutErrorKind::Body, error.to_string()))?;
+            let chunk = chunk.map_err(|error| AttemptError::new(AttemptErrorKind::Body, error.to_string()))?;
             let mut rest = &chunk[..];
             while !rest.is_empty() {
                 if pending.len() == PART_BYTES {
@@ -110,7 +111,7 @@ impl ObjectStore for LogStore {
             let _cancels = Cancels(Arc::clone(&cancelled));
             let write = move || shared.write(&head, chunks, &cancelled);
             tokio::task::spawn_blocking(write).await.unwrap_or_else(|stopped| {
-                Err(PutError::new(PutErrorKind::Retry, format!("writing stopped: {stopped}")))
+                Err(AttemptError::new(AttemptErrorKind::Retry, format!("writing stopped: {stopped}")))
             })
         })
     }
@@ -185,7 +186,7 @@ mod tests {
             outcomes.push(store.put(&large.object(key)).await.map_err(|error| error.kind));
         }
         let written = Ok(PutOutcome::Unconfirmed);
-        assert_eq!(outcomes, [written, written, Err(PutErrorKind::Configuration)]);
+        assert_eq!(outcomes, [written, written, Err(AttemptErrorKind::Configuration)]);
         assert_eq!(store.put(&small.object("d")).await, Ok(PutOutcome::Unconfirmed));
         assert!(lines.text().len() as u64 <= LOG_BYTES_MAX);
         assert_eq!(lines.text().matches("key=c ").count(), 0, "what does not fit is not begun");
@@ -203,9 +204,12 @@ mod tests {
             }
         }
         let error = LogStore::new(Box::new(Closed)).put(&TestBody::new("abc").object("a")).await.expect_err("closed");
-        assert_eq!((error.kind, error.message.as_str()), (PutErrorKind::Retry, "the log takes nothing: broken pipe"));
+        assert_eq!(
+            (error.kind, error.message.as_str()),
+            (AttemptErrorKind::Retry, "the log takes nothing: broken pipe")
+        );
         let (store, _) = store();
         let error = store.put(&TestBody::breaking_at(vec![1; 200_000], 2).object("a")).await.expect_err("it breaks");
-        assert_eq!((error.kind, error.message.as_str()), (PutErrorKind::Body, "bad sector"));
+        assert_eq!((error.kind, error.message.as_str()), (AttemptErrorKind::Body, "bad sector"));
     }
 }

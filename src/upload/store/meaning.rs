@@ -3,7 +3,7 @@
 //! The code of the error document first, the HTTP status second, whether there was an answer at all last (Amazon S3 API
 //! Reference, "Error responses": new codes may appear, and the same code comes with different statuses).
 
-use super::PutErrorKind;
+use super::AttemptErrorKind;
 
 /// What is known of a put that did not end with success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum Meaning {
     /// Whoever answered cannot do conditional puts. A plain one writes the same bytes under the same key.
     ConditionRefused,
     /// It failed, and this is to be done.
-    Failed(PutErrorKind),
+    Failed(AttemptErrorKind),
 }
 
 /// Every answer has one meaning.
@@ -48,12 +48,12 @@ pub fn meaning(answer: Answer<'_>) -> Meaning {
 }
 
 /// What to do about a failed request of whatever kind to AWS.
-pub(super) fn kind_of_failure(code: Option<&str>, status: Option<u16>, was_sent: bool) -> PutErrorKind {
-    let of_nothing = if was_sent { PutErrorKind::Retry } else { PutErrorKind::Configuration };
+pub(super) fn kind_of_failure(code: Option<&str>, status: Option<u16>, was_sent: bool) -> AttemptErrorKind {
+    let of_nothing = if was_sent { AttemptErrorKind::Retry } else { AttemptErrorKind::Configuration };
     code.and_then(kind_of_code).or_else(|| status.map(kind_of_status)).unwrap_or(of_nothing)
 }
 
-fn kind_of_code(code: &str) -> Option<PutErrorKind> {
+fn kind_of_code(code: &str) -> Option<AttemptErrorKind> {
     Some(match code {
         "InternalError"
         | "SlowDown"
@@ -66,12 +66,12 @@ fn kind_of_code(code: &str) -> Option<PutErrorKind> {
         | "TooManyRequestsException"
         | "RequestLimitExceeded"
         | "BandwidthLimitExceeded"
-        | "LimitExceededException" => PutErrorKind::Retry,
+        | "LimitExceededException" => AttemptErrorKind::Retry,
         // `Throttling`, `ThrottlingException`, `RequestThrottled`, `KMS.ThrottlingException`
-        throttled if throttled.contains("Throttl") => PutErrorKind::Retry,
+        throttled if throttled.contains("Throttl") => AttemptErrorKind::Retry,
         // What KMS says of itself, not of the key
         "KMS.DependencyTimeoutException" | "KMS.InternalException" | "KMS.KeyUnavailableException" => {
-            PutErrorKind::Retry
+            AttemptErrorKind::Retry
         }
 
         "ExpiredToken"
@@ -80,16 +80,16 @@ fn kind_of_code(code: &str) -> Option<PutErrorKind> {
         | "TokenRefreshRequired"
         | "RequestExpired"
         | "RequestTimeTooSkewed"
-        | "InvalidAccessKeyId" => PutErrorKind::Credentials,
+        | "InvalidAccessKeyId" => AttemptErrorKind::Credentials,
 
         "PermanentRedirect"
         | "TemporaryRedirect"
         | "Redirect"
         | "AuthorizationHeaderMalformed"
         | "IllegalLocationConstraintException"
-        | "IncorrectEndpoint" => PutErrorKind::WrongRegion,
+        | "IncorrectEndpoint" => AttemptErrorKind::WrongRegion,
 
-        "BadDigest" | "XAmzContentChecksumMismatch" => PutErrorKind::Body,
+        "BadDigest" | "XAmzContentChecksumMismatch" => AttemptErrorKind::Body,
 
         "AccessDenied"
         | "AllAccessDisabled"
@@ -107,9 +107,9 @@ fn kind_of_code(code: &str) -> Option<PutErrorKind> {
         | "KeyTooLongError"
         | "MetadataTooLarge"
         | "MethodNotAllowed"
-        | "NotImplemented" => PutErrorKind::Configuration,
+        | "NotImplemented" => AttemptErrorKind::Configuration,
         // The key: disabled, not found, pending deletion, not ours to use
-        kms if kms.starts_with("KMS.") => PutErrorKind::Configuration,
+        kms if kms.starts_with("KMS.") => AttemptErrorKind::Configuration,
 
         _ => return None,
     })
@@ -117,20 +117,20 @@ fn kind_of_code(code: &str) -> Option<PutErrorKind> {
 
 /// Answers without a code that we know: 4xx says that the request is wrong and will stay wrong, 5xx that the store is in
 /// trouble, but for a store that says it cannot do what we ask.
-fn kind_of_status(status: u16) -> PutErrorKind {
+fn kind_of_status(status: u16) -> AttemptErrorKind {
     match status {
-        300..=399 => PutErrorKind::WrongRegion,
-        408 | 409 | 425 | 429 => PutErrorKind::Retry,
-        400..=499 | 501 | 505 => PutErrorKind::Configuration,
+        300..=399 => AttemptErrorKind::WrongRegion,
+        408 | 409 | 425 | 429 => AttemptErrorKind::Retry,
+        400..=499 | 501 | 505 => AttemptErrorKind::Configuration,
         // 5xx, and answers that make no sense, such as 200 with an error in it
-        _ => PutErrorKind::Retry,
+        _ => AttemptErrorKind::Retry,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use PutErrorKind::{Body, Configuration, Credentials, Retry, WrongRegion};
+    use AttemptErrorKind::{Body, Configuration, Credentials, Retry, WrongRegion};
 
     fn answers(code: Option<&str>, status: Option<u16>) -> impl Iterator<Item = Answer<'_>> {
         let both = [false, true];

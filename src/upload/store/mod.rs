@@ -45,14 +45,14 @@ use bytes::Bytes;
 pub const CHUNK_BYTES_MAX: usize = 64 * 1024;
 
 /// What [`ObjectStore::put`] returns.
-pub type PutFuture<'a> = Pin<Box<dyn Future<Output = Result<PutOutcome, PutError>> + Send + 'a>>;
+pub type PutFuture<'a> = Pin<Box<dyn Future<Output = Result<PutOutcome, AttemptError>> + Send + 'a>>;
 
 /// A place for objects.
 pub trait ObjectStore: Send + Sync {
     /// Makes one attempt to store `object` under its key.
     ///
     /// # Errors
-    /// [`PutError`]; after every kind of it the object may be there nevertheless.
+    /// [`AttemptError`]; after every kind of it the object may be there nevertheless.
     fn put<'a>(&'a self, object: &'a Object<'a>) -> PutFuture<'a>;
 
     /// Where the objects go, for log lines: `s3://bucket/prefix`, `file:///path`.
@@ -66,7 +66,7 @@ pub trait ObjectStore: Send + Sync {
 pub struct Object<'a> {
     /// Its key below the prefix of the store; parts are joined by `/`.
     pub key: &'a str,
-    /// Its length in bytes: a body of another length is refused as [`PutErrorKind::Body`].
+    /// Its length in bytes: a body of another length is refused as [`AttemptErrorKind::Body`].
     pub bytes: u64,
     /// CRC-64/NVME of its bytes.
     pub crc64_nvme: u64,
@@ -107,9 +107,9 @@ pub enum PutOutcome {
 
 /// How an attempt ended badly. Its `Display` is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PutError {
+pub struct AttemptError {
     /// What to do about it.
-    pub kind: PutErrorKind,
+    pub kind: AttemptErrorKind,
     /// The store's own name for it, if it gave one: `AccessDenied`.
     pub code: Option<String>,
     /// The HTTP status, if there was one.
@@ -120,7 +120,7 @@ pub struct PutError {
 
 /// What to do about a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PutErrorKind {
+pub enum AttemptErrorKind {
     /// It may pass: try again when the schedule says so.
     Retry,
     /// A person must change something: keep the object, say so once, ask again seldom.
@@ -133,13 +133,13 @@ pub enum PutErrorKind {
     Body,
 }
 
-impl PutError {
-    fn new(kind: PutErrorKind, message: impl Into<String>) -> Self {
+impl AttemptError {
+    fn new(kind: AttemptErrorKind, message: impl Into<String>) -> Self {
         Self { kind, code: None, status: None, message: one_line(&message.into()) }
     }
 }
 
-impl fmt::Display for PutError {
+impl fmt::Display for AttemptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.code, self.status) {
             (Some(code), Some(status)) => write!(f, "{code} (HTTP {status}): {}", self.message),
@@ -150,7 +150,7 @@ impl fmt::Display for PutError {
     }
 }
 
-impl std::error::Error for PutError {}
+impl std::error::Error for AttemptError {}
 
 /// Makes text from outside fit for a log line: control characters become spaces, and it ends after
 /// [`MESSAGE_BYTES_MAX`] bytes.
@@ -194,15 +194,15 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::PutErrorKind::Retry;
+    use super::AttemptErrorKind::Retry;
     use super::*;
 
     #[test]
     fn a_message_is_one_bounded_line() {
-        let error = PutError::new(Retry, "a\r\nb\t c\u{0}d \n");
+        let error = AttemptError::new(Retry, "a\r\nb\t c\u{0}d \n");
         assert_eq!(error.message, "a b c d");
         for text in ["é".repeat(2_000), "word ".repeat(2_000)] {
-            let message = PutError::new(Retry, text).message;
+            let message = AttemptError::new(Retry, text).message;
             assert!(message.len() <= MESSAGE_BYTES_MAX + '…'.len_utf8());
             assert!(message.ends_with('…'));
         }
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn an_error_prints_what_is_known_of_it() {
-        let error = |code: Option<&str>, status| PutError {
+        let error = |code: Option<&str>, status| AttemptError {
             kind: Retry,
             code: code.map(str::to_owned),
             status,

@@ -22,7 +22,7 @@ impl<D: Disk> World<D> {
             match step {
                 Step::Answers { process, attempt, id, place, .. } if frozen_ms >= CONNECTION_SURVIVES_MS => {
                     self.tally.count("connections died", 1);
-                    let result = Err(PutErrorKind::Retry);
+                    let result = Err(AttemptErrorKind::Retry);
                     self.at(REQUEST_TIMEOUT_MS, Step::Answers { process, attempt, id, place, result });
                 }
                 Step::Answers { .. } => {

@@ -174,7 +174,7 @@ impl<D: Disk> World<D> {
         }
         let (in_ms, result) = match fate.answered_after_ms {
             Some(in_ms) if in_ms < REQUEST_TIMEOUT_MS => (in_ms, fate.result),
-            _ => (REQUEST_TIMEOUT_MS, Err(PutErrorKind::Retry)),
+            _ => (REQUEST_TIMEOUT_MS, Err(AttemptErrorKind::Retry)),
         };
         let result = result.map(|()| Arrival::Delivered);
         self.at(in_ms, Step::Answers { process: number, attempt, id, place, result });
@@ -209,7 +209,7 @@ impl<D: Disk> World<D> {
         attempt: u64,
         id: OutgoingId,
         place: Place,
-        result: Result<Arrival, PutErrorKind>,
+        result: Result<Arrival, AttemptErrorKind>,
     ) {
         let Some(process) = &mut self.process else { return };
         let was_running = process.running.remove(&attempt).is_some();

@@ -23,7 +23,7 @@ fn queue(attempts: Option<u32>, ids: &[u64]) -> Queue {
     queue
 }
 
-fn fail(queue: &mut Queue, first: u64, kind: PutErrorKind) {
+fn fail(queue: &mut Queue, first: u64, kind: AttemptErrorKind) {
     queue.begin(&id(first), NOW);
     queue.failed(&id(first), kind, NOW, OWN_WAIT_MS);
 }
@@ -59,7 +59,7 @@ fn in_an_outage_attempts_go_round_and_afterwards_the_order_is_the_old_one() {
     add(&mut queue, 7, true);
     for first in [7, 1, 2, 3, 7] {
         assert_eq!(queue.candidate(HERE, NOW), Some(id(first)));
-        fail(&mut queue, first, PutErrorKind::Retry);
+        fail(&mut queue, first, AttemptErrorKind::Retry);
     }
     deliver(&mut queue, 1);
     for first in [7, 2, 3] {
@@ -71,10 +71,10 @@ fn in_an_outage_attempts_go_round_and_afterwards_the_order_is_the_old_one() {
 #[test]
 fn one_that_fails_while_others_are_delivered_comes_last_and_keeps_nobody_waiting() {
     let mut queue = queue(None, &[1, 2, 3, 4]);
-    fail(&mut queue, 1, PutErrorKind::Retry);
+    fail(&mut queue, 1, AttemptErrorKind::Retry);
     deliver(&mut queue, 2);
     assert_eq!(queue.candidate(HERE, NOW), Some(id(1)));
-    fail(&mut queue, 1, PutErrorKind::Retry);
+    fail(&mut queue, 1, AttemptErrorKind::Retry);
     deliver(&mut queue, 3);
     assert_eq!(queue.candidate(HERE, NOW), Some(id(4)));
     deliver(&mut queue, 4);
@@ -84,7 +84,7 @@ fn one_that_fails_while_others_are_delivered_comes_last_and_keeps_nobody_waiting
 #[test]
 fn an_object_that_cannot_be_read_waits_by_itself() {
     let mut queue = queue(None, &[1, 2]);
-    fail(&mut queue, 1, PutErrorKind::Body);
+    fail(&mut queue, 1, AttemptErrorKind::Body);
     assert_eq!(queue.candidate(HERE, NOW), Some(id(2)));
     deliver(&mut queue, 2);
     assert_eq!((queue.candidate(HERE, NOW), queue.next_not_before_ms(NOW)), (None, Some(NOW + OWN_WAIT_MS)));
@@ -95,14 +95,14 @@ fn an_object_that_cannot_be_read_waits_by_itself() {
 fn attempts_may_be_bounded_then_the_fallbacks_turn_has_come_and_then_the_next_lifes() {
     let mut queue = queue(Some(2), &[1, 2]);
     let fallback = Route::new(1, false).next(HERE).expect("a fallback");
-    fail(&mut queue, 1, PutErrorKind::Retry);
+    fail(&mut queue, 1, AttemptErrorKind::Retry);
     assert_eq!(queue.candidate(fallback, NOW), None);
-    fail(&mut queue, 1, PutErrorKind::Retry);
+    fail(&mut queue, 1, AttemptErrorKind::Retry);
     assert_eq!((queue.candidate(HERE, NOW), queue.candidate(fallback, NOW)), (Some(id(2)), Some(id(1))));
     assert_eq!((queue.place_of(&id(1)), queue.starved(i64::MAX)), (fallback, Some(id(2))), "nobody is held for it");
     deliver(&mut queue, 2);
-    fail(&mut queue, 1, PutErrorKind::Retry);
-    fail(&mut queue, 1, PutErrorKind::Retry);
+    fail(&mut queue, 1, AttemptErrorKind::Retry);
+    fail(&mut queue, 1, AttemptErrorKind::Retry);
     assert_eq!((queue.candidate(fallback, NOW), queue.oldest_ms(), queue.len()), (None, None, 1));
 }
 
@@ -112,7 +112,7 @@ fn what_a_store_that_is_down_fails_counts_for_all_that_wait_for_it() {
     let fallback = Route::new(1, false).next(HERE).expect("a fallback");
     queue.begin(&id(3), NOW);
     for _ in 0..3 {
-        fail(&mut queue, 1, PutErrorKind::Retry);
+        fail(&mut queue, 1, AttemptErrorKind::Retry);
         queue.failed_for_all(&id(1), HERE);
     }
     assert_eq!([1, 2, 3].map(|first| queue.place_of(&id(first))), [fallback, fallback, HERE], "3 may still arrive");
@@ -121,7 +121,7 @@ fn what_a_store_that_is_down_fails_counts_for_all_that_wait_for_it() {
         queue.failed_for_all(&id(1), fallback);
     }
     assert_eq!(queue.candidate(fallback, NOW), Some(id(1)));
-    fail(&mut queue, 1, PutErrorKind::Retry);
+    fail(&mut queue, 1, AttemptErrorKind::Retry);
     assert_eq!(queue.candidate(fallback, NOW), Some(id(2)));
 }
 
@@ -129,14 +129,14 @@ fn what_a_store_that_is_down_fails_counts_for_all_that_wait_for_it() {
 fn in_the_last_round_everything_gets_one_more_attempt_at_each_place() {
     let mut queue = queue(Some(1), &[1]);
     let fallback = Route::new(1, false).next(HERE).expect("a fallback");
-    fail(&mut queue, 1, PutErrorKind::Retry);
-    fail(&mut queue, 1, PutErrorKind::Retry);
+    fail(&mut queue, 1, AttemptErrorKind::Retry);
+    fail(&mut queue, 1, AttemptErrorKind::Retry);
     queue.begin_last_round();
     for place in [HERE, fallback] {
         queue.go_on_to(place);
         assert_eq!(queue.candidate(place, NOW), Some(id(1)));
         assert_eq!(queue.begin(&id(1), NOW).place, place);
-        queue.failed(&id(1), PutErrorKind::Retry, NOW, OWN_WAIT_MS);
+        queue.failed(&id(1), AttemptErrorKind::Retry, NOW, OWN_WAIT_MS);
         assert_eq!((queue.candidate(place, NOW), queue.len()), (None, 1));
     }
 }
@@ -157,9 +157,9 @@ fn what_a_fallback_takes_says_nothing_about_the_destination() {
     let mut queue = queue(Some(2), &[1, 2]);
     let fallback = Route::new(1, false).next(HERE).expect("a fallback");
     for _ in 0..2 {
-        fail(&mut queue, 1, PutErrorKind::Retry);
+        fail(&mut queue, 1, AttemptErrorKind::Retry);
     }
-    fail(&mut queue, 2, PutErrorKind::Retry);
+    fail(&mut queue, 2, AttemptErrorKind::Retry);
     queue.begin(&id(1), NOW);
     queue.delivered(&id(1), fallback);
     assert_eq!((queue.deliveries(), queue.len()), (0, 1));
@@ -170,7 +170,7 @@ fn the_last_round_begins_with_what_has_failed_however_often_its_upload_did() {
     let mut queue = queue(None, &[1, 2]);
     add(&mut queue, 7, true);
     for first in [7, 1] {
-        fail(&mut queue, first, PutErrorKind::Retry);
+        fail(&mut queue, first, AttemptErrorKind::Retry);
     }
     queue.begin_last_round();
     for first in [7, 1, 2] {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::upload::object_key::Prefix;
-use crate::upload::store::PutErrorKind;
+use crate::upload::store::AttemptErrorKind;
 use crate::upload::store::s3::Bucket;
 
 fn settings(place: &str, region: &str) -> S3Settings {
@@ -8,11 +8,11 @@ fn settings(place: &str, region: &str) -> S3Settings {
     S3Settings { prefix: Prefix::parse(prefix).expect(prefix), ..S3Settings::new(bucket, region) }
 }
 
-fn error(code: Option<&str>, status: Option<u16>) -> PutError {
-    PutError { kind: PutErrorKind::Retry, code: code.map(str::to_owned), status, message: "no".to_owned() }
+fn error(code: Option<&str>, status: Option<u16>) -> AttemptError {
+    AttemptError { kind: AttemptErrorKind::Retry, code: code.map(str::to_owned), status, message: "no".to_owned() }
 }
 
-fn remedy(settings: &S3Settings, error: &PutError, seen: &Seen) -> String {
+fn remedy(settings: &S3Settings, error: &AttemptError, seen: &Seen) -> String {
     Failed { error, seen, settings }.remedy()
 }
 

@@ -47,7 +47,7 @@ pub(super) use without_sts::Role;
 #[cfg(any(test, not(feature = "assume-role")))]
 mod without_sts {
     use super::super::super::connector::Connector;
-    use super::super::super::{PutError, PutErrorKind};
+    use super::super::super::{AttemptError, AttemptErrorKind};
     use super::super::AccessKeys;
     use super::super::cache::Fetched;
     use super::RoleSettings;
@@ -61,9 +61,9 @@ mod without_sts {
         }
 
         #[allow(clippy::unused_async, reason = "the one that can is async")]
-        pub(in super::super) async fn fetch(&self, _source: &AccessKeys) -> Result<Fetched, PutError> {
+        pub(in super::super) async fn fetch(&self, _source: &AccessKeys) -> Result<Fetched, AttemptError> {
             let message = "this build cannot assume a role: it was made without the feature assume-role";
-            Err(PutError::new(PutErrorKind::Configuration, message))
+            Err(AttemptError::new(AttemptErrorKind::Configuration, message))
         }
     }
 }

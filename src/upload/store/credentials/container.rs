@@ -23,7 +23,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::super::connector::Connector;
 use super::super::peer::{is_near, without_brackets};
-use super::super::{PutError, PutErrorKind};
+use super::super::{AttemptError, AttemptErrorKind};
 use super::cache::Fetched;
 use super::{AccessKeys, CONTAINER_FULL_URI, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE};
 
@@ -67,19 +67,20 @@ impl ContainerEndpoint {
     }
 
     /// Asks once.
-    pub(super) async fn fetch(&self, connector: &Connector) -> Result<Fetched, PutError> {
+    pub(super) async fn fetch(&self, connector: &Connector) -> Result<Fetched, AttemptError> {
         let request = self.request()?;
         match tokio::time::timeout(self.limit, connector.send(request)).await {
             Ok(Ok(response)) => read(&response),
             Ok(Err(error)) => {
-                let kind = if error.is_configuration() { PutErrorKind::Configuration } else { PutErrorKind::Retry };
+                let kind =
+                    if error.is_configuration() { AttemptErrorKind::Configuration } else { AttemptErrorKind::Retry };
                 Err(failed(kind, &error.to_string()))
             }
-            Err(_elapsed) => Err(failed(PutErrorKind::Retry, &format!("no answer within {:?}", self.limit))),
+            Err(_elapsed) => Err(failed(AttemptErrorKind::Retry, &format!("no answer within {:?}", self.limit))),
         }
     }
 
-    fn request(&self) -> Result<Request<SdkBody>, PutError> {
+    fn request(&self) -> Result<Request<SdkBody>, AttemptError> {
         let uri = self.uri.parse().ok().filter(is_allowed).ok_or_else(|| {
             let rule = "http:// and a loopback or link-local address is expected";
             configuration(&format!("{CONTAINER_FULL_URI}: {rule}"))
@@ -94,7 +95,7 @@ impl ContainerEndpoint {
     }
 
     /// The file wins over the value: it is the newer one.
-    fn authorization(&self) -> Result<Option<HeaderValue>, PutError> {
+    fn authorization(&self) -> Result<Option<HeaderValue>, AttemptError> {
         let (token, name) = match (&self.token_file, &self.token) {
             (Some(path), _) => (read_token(path)?, CONTAINER_TOKEN_FILE),
             (None, Some(token)) => (token.clone(), CONTAINER_TOKEN),
@@ -121,7 +122,7 @@ fn is_allowed(uri: &Uri) -> bool {
         && !uri.authority().is_some_and(|authority| authority.as_str().contains('@'))
 }
 
-fn read_token(path: &PathBuf) -> Result<String, PutError> {
+fn read_token(path: &PathBuf) -> Result<String, AttemptError> {
     let unreadable = |what: &dyn std::fmt::Display| configuration(&format!("{CONTAINER_TOKEN_FILE}: {what}"));
     // Anything else than a file (a pipe) might be waited for.
     let is_file = std::fs::metadata(path).map_err(|error| unreadable(&error))?.is_file();
@@ -147,15 +148,15 @@ struct Answer {
     expiration: Option<String>,
 }
 
-fn read(response: &Response<Bytes>) -> Result<Fetched, PutError> {
+fn read(response: &Response<Bytes>) -> Result<Fetched, AttemptError> {
     let status = response.status();
     if status != StatusCode::OK {
         let kind = match status {
-            StatusCode::TOO_MANY_REQUESTS => PutErrorKind::Retry,
-            status if status.is_server_error() => PutErrorKind::Retry,
-            _ => PutErrorKind::Configuration,
+            StatusCode::TOO_MANY_REQUESTS => AttemptErrorKind::Retry,
+            status if status.is_server_error() => AttemptErrorKind::Retry,
+            _ => AttemptErrorKind::Configuration,
         };
-        return Err(PutError { status: Some(status.as_u16()), ..failed(kind, "they were refused") });
+        return Err(AttemptError { status: Some(status.as_u16()), ..failed(kind, "they were refused") });
     }
     let body = response.body();
     if body.len() > ANSWER_BYTES_MAX {
@@ -179,12 +180,12 @@ fn read(response: &Response<Bytes>) -> Result<Fetched, PutError> {
     Ok(Fetched { keys: Arc::new(keys), ends })
 }
 
-fn failed(kind: PutErrorKind, what: &str) -> PutError {
-    PutError::new(kind, format!("no credentials from the container's endpoint: {what}"))
+fn failed(kind: AttemptErrorKind, what: &str) -> AttemptError {
+    AttemptError::new(kind, format!("no credentials from the container's endpoint: {what}"))
 }
 
-fn configuration(what: &str) -> PutError {
-    failed(PutErrorKind::Configuration, what)
+fn configuration(what: &str) -> AttemptError {
+    failed(AttemptErrorKind::Configuration, what)
 }
 
 #[cfg(test)]

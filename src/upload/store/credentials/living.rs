@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::super::connector::Connector;
-use super::super::{PutError, PutErrorKind};
+use super::super::{AttemptError, AttemptErrorKind};
 use super::cache::{Entry, Fetched, Moment, Use};
 use super::container::ContainerEndpoint;
 use super::{AccessKeys, CONTAINER_FULL_URI, CONTAINER_RELATIVE_URI, CredentialFacts, CredentialSource, assume_role};
@@ -42,7 +42,7 @@ struct State {
     /// Fetches that came to an end.
     fetches: u64,
     /// Why the last one failed.
-    failure: Option<PutError>,
+    failure: Option<AttemptError>,
     /// Keys that text from outside may speak of.
     remembered: Vec<Arc<AccessKeys>>,
 }
@@ -64,11 +64,11 @@ impl Credentials {
     }
 
     /// The keys to sign with now.
-    pub(in super::super) async fn keys(&self) -> Result<Arc<AccessKeys>, PutError> {
-        self.keys_at(Moment::now()).await.map_err(|error| PutError { message: self.redact(error.message), ..error })
+    pub(in super::super) async fn keys(&self) -> Result<Arc<AccessKeys>, AttemptError> {
+        self.keys_at(Moment::now()).await.map_err(|error| AttemptError { message: self.redact(error.message), ..error })
     }
 
-    async fn keys_at(&self, now: Moment) -> Result<Arc<AccessKeys>, PutError> {
+    async fn keys_at(&self, now: Moment) -> Result<Arc<AccessKeys>, AttemptError> {
         match &self.source {
             CredentialSource::Environment(keys) => Ok(Arc::clone(keys)),
             CredentialSource::Outlived(keys, _) if !self.state().has_outlived => Ok(Arc::clone(keys)),
@@ -79,7 +79,7 @@ impl Credentials {
         }
     }
 
-    async fn fetched_keys(&self, now: Moment) -> Result<Arc<AccessKeys>, PutError> {
+    async fn fetched_keys(&self, now: Moment) -> Result<Arc<AccessKeys>, AttemptError> {
         let fetches = {
             let state = self.state();
             match state.usable(now) {
@@ -95,7 +95,7 @@ impl Credentials {
         self.state().take(outcome, now)
     }
 
-    async fn fetch(&self, now: Moment) -> Result<Fetched, PutError> {
+    async fn fetch(&self, now: Moment) -> Result<Fetched, AttemptError> {
         match &self.origin {
             Origin::Container(endpoint, connector) => endpoint.fetch(connector).await,
             // The two are one inside the other, and so are their futures.
@@ -143,10 +143,10 @@ impl Credentials {
 
 /// Keys of the source that are refused as old are renewed and tried once more: else the role would be lost for as long as
 /// they stay in the cache.
-async fn fetch_role(role: &assume_role::Role, source: &Credentials, now: Moment) -> Result<Fetched, PutError> {
+async fn fetch_role(role: &assume_role::Role, source: &Credentials, now: Moment) -> Result<Fetched, AttemptError> {
     let keys = source.keys_at(now).await?;
     match role.fetch(&keys).await {
-        Err(error) if error.kind == PutErrorKind::Credentials && source.refused(&keys) => {
+        Err(error) if error.kind == AttemptErrorKind::Credentials && source.refused(&keys) => {
             let keys = source.keys_at(now).await?;
             role.fetch(&keys).await
         }
@@ -154,9 +154,9 @@ async fn fetch_role(role: &assume_role::Role, source: &Credentials, now: Moment)
     }
 }
 
-fn missing(variables: &[&str]) -> PutError {
-    PutError::new(
-        PutErrorKind::Configuration,
+fn missing(variables: &[&str]) -> AttemptError {
+    AttemptError::new(
+        AttemptErrorKind::Configuration,
         format!(
             "no credentials: {} not set, nor {CONTAINER_FULL_URI} or {CONTAINER_RELATIVE_URI}",
             variables.join(" and ")
@@ -173,7 +173,7 @@ impl State {
     }
 
     /// What came of a fetch that ended after the count was `fetches`.
-    fn outcome_since(&self, fetches: u64, now: Moment) -> Option<Result<Arc<AccessKeys>, PutError>> {
+    fn outcome_since(&self, fetches: u64, now: Moment) -> Option<Result<Arc<AccessKeys>, AttemptError>> {
         if self.fetches == fetches {
             return None;
         }
@@ -186,7 +186,7 @@ impl State {
     }
 
     /// Keys that were just fetched are used whatever our clock says of their end: it may be the one that is wrong.
-    fn take(&mut self, outcome: Result<Fetched, PutError>, now: Moment) -> Result<Arc<AccessKeys>, PutError> {
+    fn take(&mut self, outcome: Result<Fetched, AttemptError>, now: Moment) -> Result<Arc<AccessKeys>, AttemptError> {
         self.fetches += 1;
         self.failure = outcome.as_ref().err().cloned();
         match outcome {

@@ -6,7 +6,7 @@ use super::super::recording_server::{Answer, CA_PEM, RecordingServer};
 use super::super::s3::{Bucket, S3Settings, S3Store};
 use super::super::test_body::TestBody;
 use super::super::test_proxy::TestProxy;
-use super::super::{ObjectStore as _, PutErrorKind, PutOutcome};
+use super::super::{AttemptErrorKind, ObjectStore as _, PutOutcome};
 use super::*;
 
 fn proxy(text: &str) -> Proxy {
@@ -186,12 +186,12 @@ async fn a_proxy_that_makes_no_tunnel_is_named_with_its_status() {
     let (address, target) = (proxy.address(), server.endpoint().replace("http://", ""));
     let told = |status, what| format!("the proxy {address} answered HTTP {status} to CONNECT {target}: {what}");
     let table = [
-        (PutErrorKind::Configuration, told(407, "it wants authorization: a user and password that it knows")),
-        (PutErrorKind::Configuration, told(403, "it forbids this connection")),
-        (PutErrorKind::Retry, told(502, "no tunnel")),
-        (PutErrorKind::Retry, told(302, "no tunnel")),
+        (AttemptErrorKind::Configuration, told(407, "it wants authorization: a user and password that it knows")),
+        (AttemptErrorKind::Configuration, told(403, "it forbids this connection")),
+        (AttemptErrorKind::Retry, told(502, "no tunnel")),
+        (AttemptErrorKind::Retry, told(302, "no tunnel")),
         (
-            PutErrorKind::Retry,
+            AttemptErrorKind::Retry,
             format!(
                 "cannot connect to {target} through the proxy {address}: connection closed before message completed"
             ),
@@ -215,7 +215,7 @@ async fn a_proxy_that_is_not_there_is_an_outage_that_names_it() {
         .put(&TestBody::new("abc").object("a"))
         .await
         .expect_err("nobody listens");
-    assert_eq!(error.kind, PutErrorKind::Retry);
+    assert_eq!(error.kind, AttemptErrorKind::Retry);
     assert_eq!(error.message, format!("cannot connect to the proxy {address}: Connection refused (os error 111)"));
 }
 
@@ -225,7 +225,7 @@ async fn a_proxy_that_says_more_than_its_answer_is_not_trusted_with_a_request() 
     proxy.answer(["HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"]);
     let store = store(settings(server.endpoint(), through(&proxy, "")));
     let error = store.put(&TestBody::new("abc").object("a")).await.expect_err("an answer before the question");
-    assert_eq!(error.kind, PutErrorKind::Retry);
+    assert_eq!(error.kind, AttemptErrorKind::Retry);
     assert!(error.message.ends_with("the proxy sent more than its answer"), "{error}");
 }
 

@@ -47,7 +47,7 @@ use super::credentials::{AccessKeys, CredentialSource, Credentials};
 use super::meaning::Meaning;
 use super::reading::{Depth, Page};
 use super::tls::Tls;
-use super::{Object, ObjectStore, PutError, PutErrorKind, PutFuture};
+use super::{AttemptError, AttemptErrorKind, Object, ObjectStore, PutFuture};
 
 /// A bucket.
 pub struct S3Store {
@@ -108,26 +108,26 @@ impl S3Store {
     /// A page of what lies under the keys that begin with `folder`, below the prefix.
     ///
     /// # Errors
-    /// As of a put; after [`PutErrorKind::Retry`] it may be asked for again.
-    pub async fn list(&self, folder: &str, depth: Depth, after: Option<&str>) -> Result<Page, PutError> {
+    /// As of a put; after [`AttemptErrorKind::Retry`] it may be asked for again.
+    pub async fn list(&self, folder: &str, depth: Depth, after: Option<&str>) -> Result<Page, AttemptError> {
         self.in_time(self.attempt(&List { settings: &self.settings, folder, depth, after })).await
     }
 
     /// A piece of an object.
     ///
     /// # Errors
-    /// As of a put; after [`PutErrorKind::Retry`] it may be asked for again.
-    pub async fn read(&self, key: &str, range: Range<u64>) -> Result<Bytes, PutError> {
+    /// As of a put; after [`AttemptErrorKind::Retry`] it may be asked for again.
+    pub async fn read(&self, key: &str, range: Range<u64>) -> Result<Bytes, AttemptError> {
         self.in_time(self.attempt(&Get { settings: &self.settings, key, range })).await
     }
 
-    async fn in_time<T>(&self, work: impl Future<Output = Result<T, PutError>>) -> Result<T, PutError> {
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, AttemptError>>) -> Result<T, AttemptError> {
         let limit = self.settings.request_timeout;
-        let late = |_| Err(PutError::new(PutErrorKind::Retry, format!("no answer within {limit:?}")));
+        let late = |_| Err(AttemptError::new(AttemptErrorKind::Retry, format!("no answer within {limit:?}")));
         tokio::time::timeout(limit, work).await.unwrap_or_else(late)
     }
 
-    async fn attempt<O: Operation>(&self, operation: &O) -> Result<O::Answer, PutError> {
+    async fn attempt<O: Operation>(&self, operation: &O) -> Result<O::Answer, AttemptError> {
         let (mut used, mut plain_is_tried) = (Used::default(), false);
         loop {
             let keys = self.credentials.keys().await?;
@@ -143,7 +143,7 @@ impl S3Store {
                 Err(refusal) => refusal,
             };
             // What was refused is dropped at once, whoever needs keys next.
-            let is_of_keys = refusal.meaning == Meaning::Failed(PutErrorKind::Credentials);
+            let is_of_keys = refusal.meaning == Meaning::Failed(AttemptErrorKind::Credentials);
             let has_fresh = is_of_keys && self.credentials.refused(&keys);
             match used.remedy(&failed(&refusal, &region), self.settings.if_none_match, has_fresh) {
                 Some(Remedy::AnotherConnection | Remedy::SignAnew | Remedy::FreshCredentials) => {}
@@ -151,7 +151,7 @@ impl S3Store {
                 Some(Remedy::WithoutCondition) => plain_is_tried = true,
                 None => {
                     let message = self.credentials.redact(refusal.error.message);
-                    return Err(PutError { message, ..refusal.error });
+                    return Err(AttemptError { message, ..refusal.error });
                 }
             }
         }

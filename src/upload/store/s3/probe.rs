@@ -6,7 +6,7 @@ use aws_sdk_s3::Client;
 
 use super::super::credentials::{AccessKeys, CredentialFacts, CredentialSource};
 use super::super::witness::{Seen, Witness};
-use super::super::{Object, ObjectStore as _, PutError, PutOutcome};
+use super::super::{AttemptError, Object, ObjectStore as _, PutOutcome};
 use super::refusal::Refusal;
 use super::request::signing;
 use super::{Operation, S3Settings, S3Store, StoreError};
@@ -22,7 +22,7 @@ pub struct Probe {
 #[derive(Clone, Debug)]
 pub struct Probed {
     /// As the uploader would hear it.
-    pub outcome: Result<PutOutcome, PutError>,
+    pub outcome: Result<PutOutcome, AttemptError>,
     /// What the last request of it met.
     pub seen: Seen,
 }
@@ -64,7 +64,7 @@ impl Probe {
     ///
     /// # Errors
     /// There are none to be had.
-    pub async fn credentials(&self) -> (CredentialFacts, Result<(), PutError>) {
+    pub async fn credentials(&self) -> (CredentialFacts, Result<(), AttemptError>) {
         let outcome = self.store.in_time(self.store.credentials.keys()).await;
         (self.store.credentials.facts(), outcome.map(|_| ()))
     }
@@ -98,7 +98,7 @@ impl Probe {
     ///
     /// # Errors
     /// It stays.
-    pub async fn remove(&self, key: &str) -> Result<Removed, PutError> {
+    pub async fn remove(&self, key: &str) -> Result<Removed, AttemptError> {
         self.store.in_time(self.store.attempt(&Remove { settings: &self.store.settings, key })).await
     }
 }

@@ -7,12 +7,12 @@ use aws_smithy_xml::decode::{Document, try_data};
 
 use super::super::connector::TransportError;
 use super::super::meaning::{Answer, Meaning, meaning};
-use super::super::{PutError, PutErrorKind, chain, one_line};
+use super::super::{AttemptError, AttemptErrorKind, chain, one_line};
 
 /// A request that did not end with success.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    pub(super) error: PutError,
+    pub(super) error: AttemptError,
     pub(super) meaning: Meaning,
     pub(super) was_stale: bool,
     /// Where the bucket is, in the store's words.
@@ -22,13 +22,13 @@ pub(super) struct Refusal {
 impl Refusal {
     /// Our own bytes are at fault.
     pub(super) fn own_bytes(why: &str) -> Self {
-        let (error, kind) = (PutError::new(PutErrorKind::Body, why), PutErrorKind::Body);
+        let (error, kind) = (AttemptError::new(AttemptErrorKind::Body, why), AttemptErrorKind::Body);
         Self { error, meaning: Meaning::Failed(kind), was_stale: false, told_region: None }
     }
 
     /// The answer is none that can be used.
     pub(super) fn unusable(why: &str) -> Self {
-        let (error, kind) = (PutError::new(PutErrorKind::Retry, why), PutErrorKind::Retry);
+        let (error, kind) = (AttemptError::new(AttemptErrorKind::Retry, why), AttemptErrorKind::Retry);
         Self { error, meaning: Meaning::Failed(kind), was_stale: false, told_region: None }
     }
 
@@ -41,7 +41,7 @@ impl Refusal {
         let meaning = meaning(Answer { code, status, was_sent: was_sent(error), was_conditional });
         let kind = match meaning {
             Meaning::Failed(kind) => kind,
-            Meaning::ConditionRefused | Meaning::AlreadyThere => PutErrorKind::Configuration,
+            Meaning::ConditionRefused | Meaning::AlreadyThere => AttemptErrorKind::Configuration,
         };
         let told_region = told_region(error);
         let message = match transport {
@@ -49,7 +49,7 @@ impl Refusal {
             None => message(error, told_region.as_deref()),
         };
         Self {
-            error: PutError { kind, code: code.map(one_line), status, message },
+            error: AttemptError { kind, code: code.map(one_line), status, message },
             meaning,
             was_stale: transport.is_some_and(TransportError::is_stale),
             told_region,

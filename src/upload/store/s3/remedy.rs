@@ -2,7 +2,7 @@
 //!
 //! Each remedy is used once an attempt at most, so an attempt is a few requests at worst, and one when all is well.
 
-use super::super::PutErrorKind;
+use super::super::AttemptErrorKind;
 use super::super::meaning::Meaning;
 use super::settings::{IfNoneMatch, is_region};
 
@@ -61,18 +61,18 @@ impl Used {
                 once(&mut self.condition, Remedy::WithoutCondition)
             }
             Meaning::ConditionRefused => None,
-            Meaning::Failed(PutErrorKind::Credentials) if has_fresh => {
+            Meaning::Failed(AttemptErrorKind::Credentials) if has_fresh => {
                 once(&mut self.signature, Remedy::FreshCredentials)
             }
-            Meaning::Failed(PutErrorKind::Credentials) => {
+            Meaning::Failed(AttemptErrorKind::Credentials) => {
                 let is_of_time = matches!(failed.code, Some("RequestExpired" | "RequestTimeTooSkewed"));
                 if is_of_time { once(&mut self.signature, Remedy::SignAnew) } else { None }
             }
-            Meaning::Failed(PutErrorKind::WrongRegion) => {
+            Meaning::Failed(AttemptErrorKind::WrongRegion) => {
                 let told = failed.told_region.filter(|told| is_region(told) && *told != failed.region)?;
                 once(&mut self.region, Remedy::Region(told.to_owned()))
             }
-            Meaning::Failed(PutErrorKind::Retry | PutErrorKind::Configuration | PutErrorKind::Body) => None,
+            Meaning::Failed(AttemptErrorKind::Retry | AttemptErrorKind::Configuration | AttemptErrorKind::Body) => None,
         }
     }
 }
@@ -89,13 +89,13 @@ mod tests {
         Failed { meaning, code: None, was_stale: false, region: "eu-west-1", told_region: None }
     }
 
-    fn of(kind: PutErrorKind) -> Failed<'static> {
+    fn of(kind: AttemptErrorKind) -> Failed<'static> {
         failed(Meaning::Failed(kind))
     }
 
     #[test]
     fn each_failure_has_its_remedy_and_each_remedy_is_used_once() {
-        use PutErrorKind::{Body, Configuration, Credentials, Retry, WrongRegion};
+        use AttemptErrorKind::{Body, Configuration, Credentials, Retry, WrongRegion};
         let skewed = Failed { code: Some("RequestTimeTooSkewed"), ..of(Credentials) };
         let told = |told_region| Failed { told_region: Some(told_region), ..of(WrongRegion) };
         let auto = IfNoneMatch::Auto;
@@ -126,12 +126,12 @@ mod tests {
     #[test]
     fn an_attempt_may_need_one_remedy_after_the_other() {
         let mut used = Used::default();
-        let region = Failed { told_region: Some("us-east-2"), ..of(PutErrorKind::WrongRegion) };
+        let region = Failed { told_region: Some("us-east-2"), ..of(AttemptErrorKind::WrongRegion) };
         let mut remedy = |failed: &Failed<'_>| used.remedy(failed, IfNoneMatch::Auto, true);
         assert!(remedy(&Failed { was_stale: true, ..region }).is_some());
         assert!(remedy(&region).is_some());
-        assert!(remedy(&of(PutErrorKind::Credentials)).is_some());
+        assert!(remedy(&of(AttemptErrorKind::Credentials)).is_some());
         assert!(remedy(&failed(Meaning::ConditionRefused)).is_some());
-        assert!(remedy(&region).is_none() && remedy(&of(PutErrorKind::Credentials)).is_none());
+        assert!(remedy(&region).is_none() && remedy(&of(AttemptErrorKind::Credentials)).is_none());
     }
 }

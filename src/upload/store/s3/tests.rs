@@ -181,7 +181,7 @@ async fn a_412_that_was_not_asked_for_is_no_success() {
     server.answer([Answer::error(412, "PreconditionFailed", "no")]);
     let store = store(S3Settings { if_none_match: IfNoneMatch::Never, ..settings(&server) });
     let error = store.put(&TestBody::new("abc").object(KEY)).await.expect_err("a precondition that is not ours");
-    assert_eq!(error.kind, PutErrorKind::Configuration);
+    assert_eq!(error.kind, AttemptErrorKind::Configuration);
 }
 
 #[tokio::test]
@@ -202,16 +202,16 @@ async fn a_failure_says_what_the_store_said_and_is_not_repeated() {
     let store = store_at(&server);
     let body = TestBody::new("abc");
     let table = [
-        (PutErrorKind::Configuration, "AccessDenied (HTTP 403): Access Denied [request 4442587FB7D0A2F9]"),
-        (PutErrorKind::Retry, "SlowDown (HTTP 503): Please reduce your request rate. [request 4442587FB7D0A2F9]"),
-        (PutErrorKind::Retry, "HTTP 502: no error document"),
-        (PutErrorKind::WrongRegion, "PermanentRedirect (HTTP 301): Use the endpoint. (the bucket is in eu-west-1)"),
+        (AttemptErrorKind::Configuration, "AccessDenied (HTTP 403): Access Denied [request 4442587FB7D0A2F9]"),
+        (AttemptErrorKind::Retry, "SlowDown (HTTP 503): Please reduce your request rate. [request 4442587FB7D0A2F9]"),
+        (AttemptErrorKind::Retry, "HTTP 502: no error document"),
+        (AttemptErrorKind::WrongRegion, "PermanentRedirect (HTTP 301): Use the endpoint. (the bucket is in eu-west-1)"),
         (
-            PutErrorKind::Credentials,
+            AttemptErrorKind::Credentials,
             "ExpiredToken (HTTP 400): The provided token has expired. [request 4442587FB7D0A2F9]",
         ),
         (
-            PutErrorKind::Body,
+            AttemptErrorKind::Body,
             "BadDigest (HTTP 400): The CRC64NVME you specified did not match. \
              [request 4442587FB7D0A2F9]",
         ),
@@ -325,7 +325,7 @@ async fn a_kept_connection_that_turns_out_dead_is_replaced_once_within_the_attem
     // Twice within one attempt is once too often.
     server.answer([Answer::Close, Answer::Close]);
     let error = store.put(&body.object("c")).await.expect_err("closed twice");
-    assert_eq!(error.kind, PutErrorKind::Retry);
+    assert_eq!(error.kind, AttemptErrorKind::Retry);
     assert!(error.message.starts_with("connection lost: "), "{error}");
     assert_eq!(server.recorded().len(), 5);
 }
@@ -335,7 +335,7 @@ async fn a_new_connection_that_is_lost_is_not_replaced() {
     let server = RecordingServer::start().await;
     server.answer([Answer::Close]);
     let error = store_at(&server).put(&TestBody::new("abc").object(KEY)).await.expect_err("closed without an answer");
-    assert_eq!(error.kind, PutErrorKind::Retry);
+    assert_eq!(error.kind, AttemptErrorKind::Retry);
     assert_eq!((error.code, error.status), (None, None));
     assert_eq!(server.recorded().len(), 1);
 }
@@ -348,7 +348,7 @@ async fn a_store_that_never_answers_is_left_after_the_timeout_with_its_connectio
     let body = TestBody::new("abc");
 
     let error = store.put(&body.object("a")).await.expect_err("it hangs");
-    assert_eq!(error.kind, PutErrorKind::Retry);
+    assert_eq!(error.kind, AttemptErrorKind::Retry);
     assert_eq!(error.message, "no answer within 200ms");
 
     while store.put(&body.object("b")).await.is_err() {}
@@ -366,7 +366,7 @@ async fn a_port_without_a_server_is_an_outage() {
         ..S3Settings::new(bucket(), "eu-west-1")
     });
     let error = store.put(&TestBody::new("abc").object(KEY)).await.expect_err("nobody listens");
-    assert_eq!(error.kind, PutErrorKind::Retry);
+    assert_eq!(error.kind, AttemptErrorKind::Retry);
     assert_eq!(error.message, format!("cannot connect to {peer}: Connection refused (os error 111)"));
 }
 
@@ -384,7 +384,7 @@ async fn a_body_that_cannot_be_read_is_our_own_fault_and_not_sent_again() {
         [(breaking.object("b"), "bad sector"), (shorter, "the object is shorter than when it was sealed")]
     {
         let error = store.put(&object).await.expect_err(message);
-        assert_eq!((error.kind, error.message.as_str()), (PutErrorKind::Body, message));
+        assert_eq!((error.kind, error.message.as_str()), (AttemptErrorKind::Body, message));
     }
     assert_eq!((breaking.reads(), whole.reads()), (1, 2));
 }
@@ -396,7 +396,7 @@ async fn a_long_answer_of_a_stranger_is_cut_and_its_connection_not_kept() {
     let store = store_at(&server);
     let body = TestBody::new("abc");
     let error = store.put(&body.object("a")).await.expect_err("503");
-    assert_eq!((error.kind, error.status), (PutErrorKind::Retry, Some(503)));
+    assert_eq!((error.kind, error.status), (AttemptErrorKind::Retry, Some(503)));
     assert_eq!(store.put(&body.object("b")).await, Ok(PutOutcome::Stored));
     assert_eq!(server.recorded()[1].connection, 1);
 }
@@ -420,7 +420,7 @@ async fn missing_credentials_are_told_without_a_request() {
     let store =
         S3Store::new(settings(&server), CredentialSource::from_values(None, None, None)).expect("sane settings");
     let error = store.put(&TestBody::new("abc").object(KEY)).await.expect_err("nobody to sign as");
-    assert_eq!(error.kind, PutErrorKind::Configuration);
+    assert_eq!(error.kind, AttemptErrorKind::Configuration);
     assert!(error.message.contains("AWS_ACCESS_KEY_ID"), "{error}");
     assert!(server.recorded().is_empty());
 }
@@ -432,7 +432,7 @@ async fn a_request_that_cannot_be_made_is_a_matter_of_configuration() {
     let metadata = [("name", "line\nbreak".to_owned())];
     let object = Object { metadata: &metadata, ..body.object(KEY) };
     let error = store_at(&server).put(&object).await.expect_err("a line break");
-    assert_eq!(error.kind, PutErrorKind::Configuration, "{error}");
+    assert_eq!(error.kind, AttemptErrorKind::Configuration, "{error}");
     assert!(server.recorded().is_empty());
 }
 
@@ -452,14 +452,14 @@ async fn tls_trusts_the_named_authority_and_no_unknown_one() {
     assert_eq!(recorded[0].body.len(), 200_000);
 
     let error = store_at(&server).put(&body.object("c")).await.expect_err("an unknown authority");
-    assert_eq!(error.kind, PutErrorKind::Retry);
+    assert_eq!(error.kind, AttemptErrorKind::Retry);
     assert!(error.message.contains("UnknownIssuer"), "{error}");
 
     let error = store(S3Settings { ca_file: Some("/nonexistent/ca.pem".into()), ..settings(&server) })
         .put(&body.object("d"))
         .await
         .expect_err("no such file");
-    assert_eq!(error.kind, PutErrorKind::Configuration);
+    assert_eq!(error.kind, AttemptErrorKind::Configuration);
     assert!(error.message.starts_with("CA file /nonexistent/ca.pem: No such file"), "{error}");
     assert_eq!(server.recorded().len(), 2);
 }

@@ -8,7 +8,7 @@ use super::super::super::proxy::{Proxy, ProxySettings};
 use super::super::super::recording_server::{Answer, RecordingServer};
 use super::super::super::test_proxy::TestProxy;
 use super::super::super::tls::Tls;
-use super::super::super::{PutError, PutErrorKind};
+use super::super::super::{AttemptError, AttemptErrorKind};
 use super::super::{AccessKeys, CredentialSource, CredentialValues, Credentials};
 use super::*;
 
@@ -78,7 +78,7 @@ async fn a_build_that_cannot_says_so() {
     let role = without_sts::Role::new(&settings, &connector(ProxySettings::default()));
     let keys = AccessKeys { id: "id".to_owned(), secret: "secret".to_owned(), session_token: None };
     let error = role.fetch(&keys).await.err().expect("it cannot");
-    assert_eq!(error.kind, PutErrorKind::Configuration);
+    assert_eq!(error.kind, AttemptErrorKind::Configuration);
     assert_eq!(error.to_string(), "this build cannot assume a role: it was made without the feature assume-role");
     assert_eq!(CAN_ASSUME_ROLES, cfg!(feature = "assume-role"));
 }
@@ -87,7 +87,7 @@ async fn a_build_that_cannot_says_so() {
 mod with_sts {
     use super::*;
 
-    async fn error(credentials: &Credentials) -> PutError {
+    async fn error(credentials: &Credentials) -> AttemptError {
         credentials.keys().await.expect_err("it is refused")
     }
 
@@ -128,15 +128,15 @@ mod with_sts {
         let table = [
             (
                 refused(403, "AccessDenied", "not you,\nt0k3n"),
-                PutErrorKind::Configuration,
+                AttemptErrorKind::Configuration,
                 "not you, [redacted] [request r-1]",
             ),
-            (refused(403, "ExpiredToken", "old"), PutErrorKind::Credentials, "old [request r-1]"),
-            (refused(400, "ExpiredTokenException", "old"), PutErrorKind::Credentials, "old [request r-1]"),
-            (refused(403, "InvalidClientTokenId", "who?"), PutErrorKind::Credentials, "who? [request r-1]"),
-            (refused(400, "Throttling", "slower"), PutErrorKind::Retry, "slower [request r-1]"),
-            (refused(403, "RegionDisabledException", "off"), PutErrorKind::Configuration, "off [request r-1]"),
-            (refused(500, "InternalFailure", "oh"), PutErrorKind::Retry, "oh [request r-1]"),
+            (refused(403, "ExpiredToken", "old"), AttemptErrorKind::Credentials, "old [request r-1]"),
+            (refused(400, "ExpiredTokenException", "old"), AttemptErrorKind::Credentials, "old [request r-1]"),
+            (refused(403, "InvalidClientTokenId", "who?"), AttemptErrorKind::Credentials, "who? [request r-1]"),
+            (refused(400, "Throttling", "slower"), AttemptErrorKind::Retry, "slower [request r-1]"),
+            (refused(403, "RegionDisabledException", "off"), AttemptErrorKind::Configuration, "off [request r-1]"),
+            (refused(500, "InternalFailure", "oh"), AttemptErrorKind::Retry, "oh [request r-1]"),
         ];
         let asked = table.len();
         for (answer, kind, message) in table {
@@ -150,7 +150,7 @@ mod with_sts {
 
         server.answer([Answer::Close]);
         let error = error(&credentials).await;
-        assert_eq!(error.kind, PutErrorKind::Retry);
+        assert_eq!(error.kind, AttemptErrorKind::Retry);
         assert!(error.message.starts_with(&format!("cannot assume the role {ARN}: connection lost: ")), "{error}");
     }
 
@@ -163,7 +163,7 @@ mod with_sts {
         role.limit = Duration::from_millis(100);
         let keys = AccessKeys { id: "id".to_owned(), secret: "secret".to_owned(), session_token: None };
         let error = role.fetch(&keys).await.err().expect("it hangs");
-        assert_eq!(error.kind, PutErrorKind::Retry);
+        assert_eq!(error.kind, AttemptErrorKind::Retry);
         assert_eq!(error.message, format!("cannot assume the role {ARN}: no answer of STS within 100ms"));
     }
 
@@ -192,7 +192,7 @@ mod with_sts {
         // Of the role as of the container: what is refused is dropped.
         assert!(credentials.refused(&assumed));
         let error = error(&credentials).await;
-        assert_eq!(error.kind, PutErrorKind::Credentials);
+        assert_eq!(error.kind, AttemptErrorKind::Credentials);
         assert!(error.message.ends_with("old again, [redacted] [request r-1]"), "{error}");
         let recorded = server.recorded();
         let signed: Vec<_> = recorded.iter().map(|request| request.header("x-amz-security-token")).collect();

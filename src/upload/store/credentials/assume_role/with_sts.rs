@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::super::super::connector::{Connector, TransportError};
 use super::super::super::meaning::kind_of_failure;
-use super::super::super::{PutError, PutErrorKind, chain, one_line};
+use super::super::super::{AttemptError, AttemptErrorKind, chain, one_line};
 use super::super::AccessKeys;
 use super::super::cache::Fetched;
 use super::RoleSettings;
@@ -36,7 +36,7 @@ impl Role {
     }
 
     /// Asks once.
-    pub(in super::super) async fn fetch(&self, source: &AccessKeys) -> Result<Fetched, PutError> {
+    pub(in super::super) async fn fetch(&self, source: &AccessKeys) -> Result<Fetched, AttemptError> {
         let RoleSettings { role_arn, external_id, session_name, .. } = &self.settings;
         let request = Client::from_conf(self.sdk_config(source))
             .assume_role()
@@ -46,12 +46,12 @@ impl Role {
         // Boxed: it is large, and there once an hour.
         match tokio::time::timeout(self.limit, Box::pin(request.send())).await {
             Ok(Ok(output)) => read(&output).ok_or_else(|| {
-                self.failed(PutError::new(PutErrorKind::Retry, "the answer of STS has no usable credentials"))
+                self.failed(AttemptError::new(AttemptErrorKind::Retry, "the answer of STS has no usable credentials"))
             }),
             Ok(Err(error)) => Err(self.failed(failure(&error))),
             Err(_elapsed) => {
                 let message = format!("no answer of STS within {:?}", self.limit);
-                Err(self.failed(PutError::new(PutErrorKind::Retry, message)))
+                Err(self.failed(AttemptError::new(AttemptErrorKind::Retry, message)))
             }
         }
     }
@@ -74,9 +74,9 @@ impl Role {
         config.build()
     }
 
-    fn failed(&self, error: PutError) -> PutError {
+    fn failed(&self, error: AttemptError) -> AttemptError {
         let message = one_line(&format!("cannot assume the role {}: {}", self.settings.role_arn, error.message));
-        PutError { message, ..error }
+        AttemptError { message, ..error }
     }
 }
 
@@ -92,7 +92,7 @@ fn read(output: &AssumeRoleOutput) -> Option<Fetched> {
     Some(Fetched { keys: Arc::new(keys), ends: Some(ends) })
 }
 
-fn failure(error: &SdkError<AssumeRoleError, HttpResponse>) -> PutError {
+fn failure(error: &SdkError<AssumeRoleError, HttpResponse>) -> AttemptError {
     let code = error.code();
     let raw = error.raw_response();
     let status = raw.map(|raw| raw.status().as_u16());
@@ -113,14 +113,14 @@ fn failure(error: &SdkError<AssumeRoleError, HttpResponse>) -> PutError {
         }
     };
     let kind = code.and_then(kind_of_code).unwrap_or_else(|| kind_of_failure(code, status, is_transport));
-    PutError { kind, code: code.map(one_line), status, message: one_line(&message) }
+    AttemptError { kind, code: code.map(one_line), status, message: one_line(&message) }
 }
 
 /// Codes that STS has for what S3 calls otherwise (AWS STS API Reference, "Common Error Types").
-fn kind_of_code(code: &str) -> Option<PutErrorKind> {
+fn kind_of_code(code: &str) -> Option<AttemptErrorKind> {
     match code {
-        "ExpiredTokenException" | "InvalidClientTokenId" => Some(PutErrorKind::Credentials),
-        "IDPCommunicationError" => Some(PutErrorKind::Retry),
+        "ExpiredTokenException" | "InvalidClientTokenId" => Some(AttemptErrorKind::Credentials),
+        "IDPCommunicationError" => Some(AttemptErrorKind::Retry),
         _ => None,
     }
 }

@@ -23,11 +23,11 @@ fn respond(status: u16, body: impl Into<String>) -> Answer {
     Answer::Respond { status, headers: &[], body: body.into() }
 }
 
-async fn fetch(endpoint: &ContainerEndpoint) -> Result<Fetched, PutError> {
+async fn fetch(endpoint: &ContainerEndpoint) -> Result<Fetched, AttemptError> {
     endpoint.fetch(&connector().for_single_requests_nearby()).await
 }
 
-async fn refused(endpoint: &ContainerEndpoint) -> PutError {
+async fn refused(endpoint: &ContainerEndpoint) -> AttemptError {
     fetch(endpoint).await.err().expect("it is refused")
 }
 
@@ -92,7 +92,7 @@ async fn a_token_that_is_not_one_line_or_too_long_is_not_sent() {
         std::fs::write(&path, token).expect("the file is written");
         let of_file = ContainerEndpoint { token_file: Some(path.clone()), ..endpoint(&server) };
         let error = refused(&of_file).await;
-        assert_eq!(error.kind, PutErrorKind::Configuration);
+        assert_eq!(error.kind, AttemptErrorKind::Configuration);
         let line = format!("no credentials from the container's endpoint: {CONTAINER_TOKEN_FILE}: {rule}");
         assert_eq!(error.to_string(), line);
     }
@@ -101,7 +101,7 @@ async fn a_token_that_is_not_one_line_or_too_long_is_not_sent() {
     assert_eq!(refused(&of_value).await.to_string(), line);
     for (path, rule) in [(path.with_extension("none"), "No such file"), (dir.path().to_owned(), "it is not a file")] {
         let error = refused(&ContainerEndpoint { token_file: Some(path), ..endpoint(&server) }).await;
-        assert!(error.message.contains(rule) && error.kind == PutErrorKind::Configuration, "{error}");
+        assert!(error.message.contains(rule) && error.kind == AttemptErrorKind::Configuration, "{error}");
     }
     assert!(server.recorded().is_empty());
 
@@ -141,7 +141,7 @@ fn only_what_is_near_is_ever_asked() {
         if let Err(error) = outcome {
             let rule = "no credentials from the container's endpoint: AWS_CONTAINER_CREDENTIALS_FULL_URI: \
                         http:// and a loopback or link-local address is expected";
-            assert_eq!((error.kind, error.to_string().as_str()), (PutErrorKind::Configuration, rule), "{uri}");
+            assert_eq!((error.kind, error.to_string().as_str()), (AttemptErrorKind::Configuration, rule), "{uri}");
         }
     }
 }
@@ -162,23 +162,23 @@ async fn a_failure_is_one_line_without_a_word_of_the_answer() {
     let server = RecordingServer::start().await;
     let long = format!("{ANSWER}{}", " ".repeat(ANSWER_BYTES_MAX + 1 - ANSWER.len()));
     let table = [
-        (respond(500, "s3cr3t"), PutErrorKind::Retry, "they were refused"),
-        (respond(503, "s3cr3t"), PutErrorKind::Retry, "they were refused"),
-        (respond(429, "s3cr3t"), PutErrorKind::Retry, "they were refused"),
-        (respond(404, "s3cr3t"), PutErrorKind::Configuration, "they were refused"),
-        (respond(403, "s3cr3t"), PutErrorKind::Configuration, "they were refused"),
-        (respond(302, "s3cr3t"), PutErrorKind::Configuration, "they were refused"),
-        (Answer::Close, PutErrorKind::Retry, "connection lost: "),
-        (respond(200, long), PutErrorKind::Configuration, "the answer is longer than 16384 bytes"),
-        (respond(200, "s3cr3t"), PutErrorKind::Configuration, "the answer is not as documented"),
+        (respond(500, "s3cr3t"), AttemptErrorKind::Retry, "they were refused"),
+        (respond(503, "s3cr3t"), AttemptErrorKind::Retry, "they were refused"),
+        (respond(429, "s3cr3t"), AttemptErrorKind::Retry, "they were refused"),
+        (respond(404, "s3cr3t"), AttemptErrorKind::Configuration, "they were refused"),
+        (respond(403, "s3cr3t"), AttemptErrorKind::Configuration, "they were refused"),
+        (respond(302, "s3cr3t"), AttemptErrorKind::Configuration, "they were refused"),
+        (Answer::Close, AttemptErrorKind::Retry, "connection lost: "),
+        (respond(200, long), AttemptErrorKind::Configuration, "the answer is longer than 16384 bytes"),
+        (respond(200, "s3cr3t"), AttemptErrorKind::Configuration, "the answer is not as documented"),
         (
             respond(200, r#"{"AccessKeyId":"","SecretAccessKey":"s3cr3t"}"#),
-            PutErrorKind::Configuration,
+            AttemptErrorKind::Configuration,
             "the answer is not as documented",
         ),
         (
             respond(200, r#"{"AccessKeyId":"a","SecretAccessKey":"s3cr3t","Expiration":"s3cr3t"}"#),
-            PutErrorKind::Configuration,
+            AttemptErrorKind::Configuration,
             "the answer is not as documented",
         ),
     ];
@@ -202,7 +202,7 @@ async fn an_endpoint_that_never_answers_is_left_after_the_limit() {
     server.answer([Answer::Hang]);
     let hanging = ContainerEndpoint { limit: Duration::from_millis(50), ..endpoint(&server) };
     let error = refused(&hanging).await;
-    assert_eq!(error.kind, PutErrorKind::Retry);
+    assert_eq!(error.kind, AttemptErrorKind::Retry);
     assert_eq!(error.to_string(), "no credentials from the container's endpoint: no answer within 50ms");
     assert_eq!(ContainerEndpoint::at(String::new(), None, None).limit, Duration::from_secs(2));
 }

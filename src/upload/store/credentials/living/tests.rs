@@ -53,11 +53,11 @@ fn after(moment: Moment, time: Duration) -> Moment {
     Moment { wall: moment.wall + time, monotonic: moment.monotonic + time }
 }
 
-async fn id_at(credentials: &Credentials, now: Moment) -> Result<String, PutErrorKind> {
+async fn id_at(credentials: &Credentials, now: Moment) -> Result<String, AttemptErrorKind> {
     credentials.keys_at(now).await.map(|keys| keys.id.clone()).map_err(|error| error.kind)
 }
 
-fn ok(id: &str) -> Result<String, PutErrorKind> {
+fn ok(id: &str) -> Result<String, AttemptErrorKind> {
     Ok(id.to_owned())
 }
 
@@ -94,7 +94,7 @@ async fn missing_credentials_name_their_variables() {
         let values = |text: &str| Some(text.to_owned());
         let source = CredentialSource::from_values(values(id), values(secret), values("token"));
         let error = credentials(source).keys().await.expect_err(variables);
-        assert_eq!(error.kind, PutErrorKind::Configuration);
+        assert_eq!(error.kind, AttemptErrorKind::Configuration);
         assert_eq!(error.message, format!("no credentials: {variables} {rest}"));
     }
 }
@@ -125,7 +125,7 @@ async fn when_a_renewal_fails_the_old_keys_are_used_until_they_end() {
         // Not every upload asks.
         (due + RENEWALS_APART - MS, ok("a"), 2),
         (due + RENEWALS_APART, ok("a"), 3),
-        (HOUR, Err(PutErrorKind::Retry), 4),
+        (HOUR, Err(AttemptErrorKind::Retry), 4),
         (HOUR + MS, ok("b"), 5),
     ];
     for (age, outcome, fetches) in table {
@@ -142,7 +142,7 @@ async fn keys_of_a_snapshot_are_never_used() {
     let credentials = credentials(source(&server));
     assert_eq!(id_at(&credentials, start).await, ok("snapshot"));
     let restored = Moment { wall: start.wall + HOUR, ..after(start, MS) };
-    assert_eq!(id_at(&credentials, restored).await, Err(PutErrorKind::Retry));
+    assert_eq!(id_at(&credentials, restored).await, Err(AttemptErrorKind::Retry));
     assert_eq!(id_at(&credentials, restored).await, ok("restored"));
 }
 
@@ -171,7 +171,7 @@ async fn refused_keys_are_dropped_at_once_and_newer_ones_are_not() {
 
     // What was refused is not used again because nothing newer can be had.
     assert!(credentials.refused(&b));
-    assert_eq!(id_at(&credentials, start).await, Err(PutErrorKind::Retry));
+    assert_eq!(id_at(&credentials, start).await, Err(AttemptErrorKind::Retry));
 }
 
 #[tokio::test]
@@ -189,7 +189,7 @@ async fn all_who_wait_share_one_fetch_good_or_bad() {
     let start = Moment::now();
     server.answer([trouble(), keys("a", start.wall + HOUR)]);
     let credentials = credentials(source(&server));
-    for (outcome, fetches) in [(Err(PutErrorKind::Retry), 1), (ok("a"), 2)] {
+    for (outcome, fetches) in [(Err(AttemptErrorKind::Retry), 1), (ok("a"), 2)] {
         let id = || id_at(&credentials, start);
         let (a, b, c) = tokio::join!(id(), id(), id());
         assert_eq!([&a, &b, &c], [&outcome; 3]);

@@ -63,7 +63,7 @@ async fn host(bucket: &str, change: impl FnOnce(&mut S3Settings)) -> String {
     settings.proxies = ProxySettings { every: Some(every), ..ProxySettings::default() };
     change(&mut settings);
     let error = store(settings).put(&TestBody::new("abc").object(KEY)).await.expect_err("the proxy refuses");
-    assert_eq!(error.kind, PutErrorKind::Retry, "{error}");
+    assert_eq!(error.kind, AttemptErrorKind::Retry, "{error}");
     let head = proxy.heads().pop().unwrap_or_else(|| panic!("{bucket}: nobody was asked: {error}"));
     let target = head.split(' ').nth(1).expect("CONNECT host:port").to_owned();
     target.strip_suffix(":443").expect("TLS").to_owned()

@@ -37,7 +37,7 @@ async fn the_region_that_the_store_tells_is_signed_for_once_and_from_then_on() {
         let server = RecordingServer::start().await;
         server.answer(answers);
         let error = store_at(&server).put(&TestBody::new("abc").object(KEY)).await.expect_err("nowhere");
-        assert_eq!((error.kind, server.recorded().len()), (PutErrorKind::WrongRegion, requests), "{error}");
+        assert_eq!((error.kind, server.recorded().len()), (AttemptErrorKind::WrongRegion, requests), "{error}");
     }
 }
 
@@ -62,7 +62,7 @@ async fn a_plain_put_that_is_refused_as_well_teaches_nothing() {
     let store = store_at(&server);
     let error =
         store.put(&TestBody::new("abc").object("a")).await.expect_err("whatever is wrong, the condition is not");
-    assert_eq!(error.kind, PutErrorKind::Configuration);
+    assert_eq!(error.kind, AttemptErrorKind::Configuration);
     assert_eq!(store.put(&TestBody::new("abc").object("b")).await, Ok(PutOutcome::Stored));
     assert_eq!(header(&server.recorded()[2], "if-none-match"), "*");
 
@@ -70,7 +70,7 @@ async fn a_plain_put_that_is_refused_as_well_teaches_nothing() {
     server.answer([Answer::error(501, "NotImplemented", "no")]);
     let store = store_with(&server, IfNoneMatch::Always);
     let error = store.put(&TestBody::new("abc").object("c")).await.expect_err("conditions are demanded");
-    assert_eq!((error.kind, server.recorded().len()), (PutErrorKind::Configuration, 4));
+    assert_eq!((error.kind, server.recorded().len()), (AttemptErrorKind::Configuration, 4));
 }
 
 fn store_with(server: &RecordingServer, if_none_match: IfNoneMatch) -> S3Store {
@@ -86,5 +86,5 @@ async fn a_request_that_came_too_late_is_signed_anew_once() {
     assert_eq!(store.put(&TestBody::new("abc").object("a")).await, Ok(PutOutcome::Stored));
     server.answer([late(), late()]);
     let error = store.put(&TestBody::new("abc").object("b")).await.expect_err("the clock is wrong");
-    assert_eq!((error.kind, server.recorded().len()), (PutErrorKind::Credentials, 4));
+    assert_eq!((error.kind, server.recorded().len()), (AttemptErrorKind::Credentials, 4));
 }
