@@ -359,6 +359,24 @@ mod tests {
             ("cat s3://a --every 5s", "--every says how often --follow looks"),
             ("cat s3://a --follow --every 0s", "at least 1s"),
             ("cat s3://a --deep", "--deep"),
+            ("plan", "plan: --invocations-per-day is missing"),
+            ("plan --invocations-per-day 1 --memory 128", "plan: --bytes-per-invocation is missing"),
+            ("plan --invocations-per-day 1 --bytes-per-invocation 1", "plan: --memory is missing"),
+            ("plan --invocations-per-day 0", "--invocations-per-day \"0\": it must be between 1 and 1000000000000"),
+            ("plan --bytes-per-invocation many", "--bytes-per-invocation \"many\": a size like 4MiB"),
+            ("plan --memory 64", "--memory \"64\": it must be between 128 and 10240"),
+            ("plan --gap 5", "--gap \"5\": a duration like 250ms"),
+            ("plan --gap 25h", "--gap \"25h\": it must be between 1ms and 1440m"),
+            ("plan --environments 0", "--environments \"0\""),
+            ("plan --duration 16m", "--duration \"16m\": it must be between 1ms and 15m"),
+            ("plan --life 0s", "--life \"0s\""),
+            ("plan --compression-ratio half", "--compression-ratio \"half\": a number like 6.4 is expected"),
+            ("plan --compression-ratio NaN", "it must be between 0.1 and 1000"),
+            ("plan --retention-days 0", "--retention-days \"0\""),
+            ("plan --architecture mips", "--architecture \"mips\": one of x86_64, arm64 is expected"),
+            ("plan --memory", "--memory"),
+            ("plan --sometimes 1", "--sometimes"),
+            ("plan 12", "12"),
             ("verify", "verify: PLACE is missing"),
             ("verify s3://a --depp", "--depp"),
             ("verify s3://a --since", "--since"),
@@ -390,6 +408,41 @@ mod tests {
         assert_eq!(options.places, ["s3://a/b", "file:///c"]);
         assert_eq!((options.since_ms, options.settle.as_secs()), (Some(990_000), 3_600));
         assert!(options.deep && options.json && !options.strict && !options.invocations);
+    }
+
+    #[test]
+    fn a_plan_needs_three_figures_and_takes_the_rest_as_usual() {
+        let seconds = std::time::Duration::from_secs;
+        let usual = plan::Options {
+            invocations_per_day: 1_000,
+            bytes_per_invocation: 2_000,
+            memory_mb: 512,
+            gap: None,
+            environments: None,
+            duration: std::time::Duration::from_millis(100),
+            life: seconds(7_200),
+            compression_ratio: None,
+            retention_days: 30,
+            architecture: plan::Architecture::X86_64,
+            is_json: false,
+        };
+        let needed = "plan --invocations-per-day 1000 --bytes-per-invocation 2KB --memory 512";
+        assert_eq!(parse(needed), Ok(Command::Plan(usual.clone())));
+        let all = plan::Options {
+            gap: Some(seconds(30)),
+            environments: Some(3),
+            duration: seconds(2),
+            life: seconds(3_600),
+            compression_ratio: Some(7.5),
+            retention_days: 90,
+            architecture: plan::Architecture::Arm64,
+            is_json: true,
+            ..usual
+        };
+        let options = "--gap 30s --environments 3 --duration 2s --life 1h --compression-ratio 7.5 --retention-days=90 \
+                       --architecture arm64 --json";
+        assert_eq!(parse(&format!("{needed} {options}")), Ok(Command::Plan(all)));
+        assert_eq!(parse("plan --memory 512 -h"), Ok(Command::Help));
     }
 
     #[test]

@@ -5,8 +5,10 @@
 //! S3: <https://aws.amazon.com/s3/pricing/>.
 
 /// What the footer says of them.
-pub(super) const SOURCE: &str = "list prices of us-east-1, Lambda as of 2026-08, CloudWatch and S3 as of 2025-09, without free tiers: \
-https://aws.amazon.com/lambda/pricing/ https://aws.amazon.com/cloudwatch/pricing/ https://aws.amazon.com/s3/pricing/";
+pub(super) const SOURCE: [&str; 2] = [
+    "list prices of us-east-1 (Lambda as of 2026-08, CloudWatch and S3 as of 2025-09), no free tiers, a month of 30 days:",
+    "https://aws.amazon.com/lambda/pricing/ https://aws.amazon.com/cloudwatch/pricing/ https://aws.amazon.com/s3/pricing/",
+];
 
 const GB: f64 = 1e9;
 /// Lambda counts memory in MB of 2^20 bytes, and GB of 1,024 of them.

@@ -18,11 +18,11 @@ const MONTH_DAYS: f64 = 30.0;
 
 /// What is left out, a line each.
 const LEFT_OUT: [&str; 5] = [
-    "traffic that comes in bursts or by night: all invocations are alike and evenly spread; failed ones, which ship at once, are not counted",
-    "idle environments that Lambda ends before --life, mostly after minutes: each leaves one object more",
-    "KMS, retried PUTs, reading, data transfer (none within the region, with a gateway endpoint in a VPC), time to start the extension",
+    "bursts and nights: invocations are alike and evenly spread; failed ones, which ship at once, are not counted",
+    "environments that idle and are ended before --life, mostly after minutes: each leaves one object more",
+    "KMS, retries, reading, what carries data to S3 (free with a gateway endpoint), the start of the extension",
     "CPU that compression and uploads take from a handler that runs",
-    "what each record costs on top: some 26 bytes in CloudWatch, time, type and number in a line of ours",
+    "what each record costs on top: some 26 bytes in CloudWatch; time, type and number in a line of ours",
 ];
 
 /// Dollars of a month.
@@ -119,29 +119,27 @@ impl Plan {
         writeln!(out)?;
         self.table(scenario.retention_days).write("", out)?;
         writeln!(out)?;
-        writeln!(out, "held          {}", self.held(scenario.rules.strategy))?;
-        let (native, cloudwatch) =
-            (self.cheaper_than_native_delivery_from_bytes, self.cheaper_than_cloudwatch_from_bytes);
-        let (native, cloudwatch) = (kilobytes(native), kilobytes(cloudwatch));
-        writeln!(
-            out,
-            "break-even    one PUT costs less from {native} raw in an object upwards than AWS's delivery of them to S3, from {cloudwatch} than CloudWatch"
-        )?;
-        writeln!(out, "object size   {}", self.advice)?;
-        writeln!(out, "\nprices        {}", prices::SOURCE)?;
-        for (index, line) in LEFT_OUT.iter().enumerate() {
-            writeln!(out, "{:14}{line}", if index == 0 { "left out" } else { "" })?;
-        }
-        Ok(())
+        said("held", &[&self.held()], out)?;
+        let native = kilobytes(self.cheaper_than_native_delivery_from_bytes);
+        let cloudwatch = kilobytes(self.cheaper_than_cloudwatch_from_bytes);
+        let here = kilobytes(self.raw_bytes_per_object);
+        let break_even = format!(
+            "from {native} raw per object upwards a PUT is cheaper than native delivery, from {cloudwatch} than CloudWatch; here {here}"
+        );
+        said("break-even", &[&break_even], out)?;
+        let advice: Vec<&str> = self.advice.lines().collect();
+        said("object size", &advice, out)?;
+        writeln!(out)?;
+        said("prices", &prices::SOURCE, out)?;
+        said("left out", &LEFT_OUT, out)
     }
 
     fn table(&self, retention_days: f64) -> Table<5> {
-        let mut table = Table::new(["", ">a day", ">a month", ">CloudWatch", ">AWS's delivery to S3"]);
+        let mut table = Table::new(["", ">a day", ">a month", ">CloudWatch", ">native delivery to S3"]);
         let none = String::new;
-        let gigabytes = |bytes: f64| format!("{} GB", figure(bytes / 1e9, 2));
         let month = |per_day: f64| per_day * MONTH_DAYS;
         let raw = self.raw_bytes_per_day;
-        table.row(["raw logs".into(), gigabytes(raw), gigabytes(month(raw)), none(), none()]);
+        table.row(["raw logs".into(), volume(raw), volume(month(raw)), none(), none()]);
         let objects = self.objects_per_day;
         let decimals = usize::from(objects < 10.0);
         table.row(["objects".into(), figure(objects, decimals), figure(month(objects), 0), none(), none()]);
@@ -164,17 +162,24 @@ impl Plan {
         table
     }
 
-    fn held(&self, strategy: DrainStrategy) -> String {
+    fn held(&self) -> String {
         if self.held_ms <= 0.0 {
-            return "nobody: uploads happen in the shadow of handlers".into();
+            return "nobody: uploads happen while handlers run".into();
         }
-        let (median, ms) = (self.held_ms_median, self.held_ms);
-        let share = figure(self.held_invocations_share * 100.0, if self.held_invocations_share < 0.1 { 2 } else { 0 });
-        let name = strategy_name(strategy);
+        let (median, ms, share) = (self.held_ms_median, self.held_ms, self.held_invocations_share);
+        let share = figure(share * 100.0, if share < 0.1 { 2 } else { 0 });
         format!(
-            "{share} % of the environments for {ms} ms when their function has finished (median of all {median} ms, DRAIN={name}); no response waits"
+            "{share} % of the invocations for {ms} ms after the function has finished, median {median} ms; no response waits"
         )
     }
+}
+
+/// Some lines under one name.
+fn said(name: &str, lines: &[&str], out: &mut dyn Write) -> io::Result<()> {
+    for (index, line) in lines.iter().enumerate() {
+        writeln!(out, "{:14}{line}", if index == 0 { name } else { "" })?;
+    }
+    Ok(())
 }
 
 fn held_dollars(scenario: &Scenario, forecast: &Forecast) -> f64 {
@@ -222,27 +227,34 @@ fn changes(before: &Rules, after: &Rules) -> Vec<String> {
 
 fn told(scenario: &Scenario, advice: &Advice) -> String {
     let target = kilobytes(TARGET_BYTES);
-    let Scenario { traffic, rules, .. } = scenario;
+    let traffic = &scenario.traffic;
     match advice {
         Advice::Reached => format!("the target of {target} raw in an object is reached"),
-        Advice::Change(better, forecast) => format!(
-            "below the target of {target} raw in an object; {} makes {}, lines are on the disk alone for up to {} then",
-            changes(rules, better).join(" "),
-            kilobytes(forecast.raw_bytes_per_object),
-            span(lines_wait_ms(traffic, better))
-        ),
-        Advice::Never { raw_bytes_per_object, why } => {
+        Advice::Change(better, forecast) => {
+            format!("below the target of {target} raw in an object:\n{}", change(scenario, better, forecast))
+        }
+        Advice::Never { best, why } => {
             let why = match why {
-                Why::OneAnInvocation => format!(
-                    "invocations of one environment are {} apart, so each makes an object of its own",
-                    span(traffic.gap_ms)
-                ),
+                Why::OneAnInvocation => {
+                    format!("invocations of one environment are {} apart, so each is an object", span(traffic.gap_ms))
+                }
                 Why::HourAndLife => "an object ends with the hour and with its environment".into(),
             };
-            let most = kilobytes(*raw_bytes_per_object);
-            format!("below the target of {target} raw in an object, and no setting reaches it (at most {most}): {why}")
+            let best = best.as_ref().map(|(rules, forecast)| format!("\n{}", change(scenario, rules, forecast)));
+            let best = best.unwrap_or_default();
+            format!("below the target of {target} raw in an object, and no setting reaches it: {why}{best}")
         }
     }
+}
+
+/// What other rules would do.
+fn change(scenario: &Scenario, better: &Rules, forecast: &Forecast) -> String {
+    format!(
+        "{} makes {} per object; at most {} of lines are then on the disk alone",
+        changes(&scenario.rules, better).join(" "),
+        kilobytes(forecast.raw_bytes_per_object),
+        span(lines_wait_ms(&scenario.traffic, better))
+    )
 }
 
 fn strategy_name(strategy: DrainStrategy) -> &'static str {
@@ -275,7 +287,13 @@ fn dollars(amount: f64) -> String {
 }
 
 fn kilobytes(bytes: f64) -> String {
-    format!("{} KB", figure(bytes / 1e3, usize::from(bytes < 10_000.0 && bytes % 1_000.0 > 0.0)))
+    let tenths = (bytes / 100.0).round();
+    let decimals = usize::from(bytes < 10_000.0 && tenths % 10.0 > 0.0);
+    format!("{} KB", figure(bytes / 1e3, decimals))
+}
+
+fn volume(bytes: f64) -> String {
+    if bytes < 1e9 { format!("{} MB", figure(bytes / 1e6, 2)) } else { format!("{} GB", figure(bytes / 1e9, 2)) }
 }
 
 /// A time for people.
@@ -287,4 +305,153 @@ fn span(ms: f64) -> String {
         ms => (ms / 3_600e3, "h"),
     };
     format!("{} {unit}", (number * 10.0).round() / 10.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::{Architecture, DURATION_DEFAULT, LIFE_DEFAULT, Options, RETENTION_DAYS_DEFAULT};
+    use super::*;
+
+    fn options(invocations_per_day: u64, bytes_per_invocation: u64) -> Options {
+        Options {
+            invocations_per_day,
+            bytes_per_invocation,
+            memory_mb: 512,
+            gap: None,
+            environments: None,
+            duration: DURATION_DEFAULT,
+            life: LIFE_DEFAULT,
+            compression_ratio: Some(10.0),
+            retention_days: RETENTION_DAYS_DEFAULT,
+            architecture: Architecture::X86_64,
+            is_json: false,
+        }
+    }
+
+    fn told(options: &Options, variables: &[(&str, &str)]) -> String {
+        let vars: BTreeMap<_, _> =
+            variables.iter().map(|&(name, value)| (format!("LOGSPOOL_{name}"), value.to_owned())).collect();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        super::super::run(options, &vars, &mut out, &mut err).expect("planned");
+        assert_eq!(String::from_utf8(err).expect("text"), "");
+        String::from_utf8(out).expect("text")
+    }
+
+    fn figures(options: &Options, variables: &[(&str, &str)]) -> serde_json::Value {
+        serde_json::from_str(&told(&Options { is_json: true, ..options.clone() }, variables)).expect("JSON")
+    }
+
+    #[track_caller]
+    fn assert_near(value: &serde_json::Value, expected: f64) {
+        let is = value.as_f64().expect("a number");
+        assert!((is - expected).abs() <= expected.abs() * 1e-6, "{is} is not {expected}");
+    }
+
+    #[test]
+    fn dollars_are_those_of_objects_bytes_and_time() {
+        // One invocation a second logs 10 KB: 0.864 GB a day, 25.92 GB a month; 1,457.7 objects a day (see `model`).
+        let plan = figures(&options(86_400, 10_000), &[]);
+        assert_near(&plan["raw_bytes_per_day"], 864e6);
+        assert_near(&plan["objects_per_day"], 1_457.7);
+        // 1,457.7 * 30 * 0.000005
+        assert_near(&plan["logspool_dollars_per_month"]["writing"], 0.218_655);
+        // 2.592 GB are kept, at 0.023 and 0.03.
+        assert_near(&plan["logspool_dollars_per_month"]["storage"], 0.059_616);
+        assert_near(&plan["cloudwatch_dollars_per_month"]["storage"], 0.077_76);
+        assert_near(&plan["native_delivery_dollars_per_month"]["storage"], 0.059_616);
+        // 1,440 * 30 holds of 0.175 s with half a GB: 3,780 GB-s.
+        assert_near(&plan["logspool_dollars_per_month"]["held_time"], 3_780.0 * 0.000_016_666_7);
+        assert_near(&plan["logspool_dollars_per_month"]["total"], 0.218_655 + 0.059_616 + 0.063_000_126);
+        // 25.92 GB at 0.50 and 0.25.
+        assert_near(&plan["cloudwatch_dollars_per_month"]["writing"], 12.96);
+        assert_near(&plan["native_delivery_dollars_per_month"]["writing"], 6.48);
+        assert_near(&plan["held_invocations_share"], 1.0 / 60.0);
+        assert_near(&plan["held_ms_median"], 0.0);
+        assert_eq!((&plan["reaches_target"], &plan["settings_that_reach_it"]), (&true.into(), &().into()));
+    }
+
+    #[test]
+    fn twice_as_long_kept_is_twice_the_storage_alone() {
+        let plan = figures(&Options { retention_days: 60, ..options(86_400, 10_000) }, &[]);
+        assert_near(&plan["logspool_dollars_per_month"]["storage"], 2.0 * 0.059_616);
+        assert_near(&plan["logspool_dollars_per_month"]["writing"], 0.218_655);
+    }
+
+    #[test]
+    fn settings_are_those_of_the_environment() {
+        let end = figures(&options(86_400, 10_000), &[("DRAIN", "end")]);
+        assert_near(&end["objects_per_day"], 86_400.0);
+        assert_near(&end["held_ms_median"], 175.0);
+        let hundred = figures(&options(86_400, 10_000), &[("DRAIN", "end"), ("SEAL_INVOCATIONS", "60")]);
+        assert_near(&hundred["objects_per_day"], 1_457.7);
+        let small = figures(&options(86_400, 10_000), &[("SEAL_SIZE", "1000")]);
+        assert_near(&small["objects_per_day"], 86_400.0);
+        let often = figures(&options(86_400, 10_000), &[("SEAL_AGE", "1s")]);
+        assert_near(&often["objects_per_day"], 86_400.0);
+        let as_they_are = Options { compression_ratio: None, ..options(86_400, 10_000) };
+        assert_near(&figures(&as_they_are, &[("COMPRESSION", "none")])["compression_ratio"], 1.0);
+        assert_near(&figures(&as_they_are, &[])["compression_ratio"], 6.37);
+        assert_near(&figures(&options(86_400, 10_000), &[("DRAIN", "end"), ("BUFFER_MS", "100")])["held_ms"], 250.0);
+        let hasty = [("DRAIN", "end"), ("DRAIN_BUDGET", "100ms")];
+        assert_near(&figures(&options(86_400, 10_000), &hasty)["held_ms"], 125.0);
+    }
+
+    #[test]
+    fn a_person_reads_what_is_wrong_and_what_helps() {
+        let text = told(&options(86_400, 1_000), &[("DRAIN", "end")]);
+        for line in [
+            "function      86,400 invocations a day, 1,000 raw bytes and 100 ms each, 512 MB, x86_64\n",
+            "environments  1 at a time, one invocation each every 1 s, alive for 2 h\n",
+            "settings      SEAL_AGE=1m SEAL_SIZE=4MiB SEAL_INVOCATIONS=1 DRAIN=end\n",
+            "raw in an object                1 KB\n",
+            "held          100 % of the invocations for 175 ms after the function has finished, median 175 ms;",
+            "break-even    from 20 KB raw per object upwards a PUT is cheaper than native delivery, from 10 KB than CloudWatch; here 1 KB\n",
+            "object size   below the target of 500 KB raw in an object:\n",
+            "LOGSPOOL_SEAL_AGE=10m LOGSPOOL_SEAL_INVOCATIONS=off LOGSPOOL_DRAIN=adaptive makes 533 KB per object; \
+             at most 10 min of lines are then on the disk alone\n",
+        ] {
+            assert!(text.contains(line), "{line:?} is missing:\n{text}");
+        }
+        let text = told(&options(1_440, 2_000), &[]);
+        assert!(
+            text.contains("no setting reaches it: an object ends with the hour and with its environment\n"),
+            "{text}"
+        );
+        assert!(text.contains("makes 80 KB per object"), "{text}");
+        let text = told(&options(12, 2_000), &[]);
+        assert!(
+            text.contains(
+                "no setting reaches it: invocations of one environment are 2 h apart, so each is an object\n"
+            )
+        );
+        assert!(text.contains("0.02 MB"), "{text}");
+        let text = told(&options(86_400, 10_000), &[]);
+        assert!(text.contains("object size   the target of 500 KB raw in an object is reached\n"), "{text}");
+        assert!(told(&options(86_400, 10_000), &[("DRAIN", "background")]).contains("for 50 ms after"));
+    }
+
+    #[test]
+    fn what_is_advised_makes_what_was_promised() {
+        let poor = options(86_400, 1_000);
+        let plan = figures(&poor, &[("DRAIN", "end")]);
+        let settings = plan["settings_that_reach_it"].as_array().expect("some");
+        let settings: Vec<_> = settings.iter().filter_map(|text| text.as_str()?.split_once('=')).collect();
+        let settings: Vec<_> =
+            settings.iter().map(|(name, value)| (name.trim_start_matches("LOGSPOOL_"), *value)).collect();
+        assert_eq!(settings.len(), 3);
+        assert_eq!(figures(&poor, &settings)["reaches_target"], true);
+    }
+
+    #[test]
+    fn a_bad_setting_is_told_and_its_default_planned_with() {
+        let vars = BTreeMap::from([("LOGSPOOL_SEAL_AGE".to_owned(), "soon".to_owned())]);
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let outcome = super::super::run(&options(86_400, 10_000), &vars, &mut out, &mut err);
+        assert!(matches!(outcome, Ok(crate::tools::Outcome::Clean)));
+        let err = String::from_utf8(err).expect("text");
+        assert!(err.starts_with("logspool: LOGSPOOL_SEAL_AGE=\"soon\": "), "{err}");
+        assert!(String::from_utf8(out).expect("text").contains("SEAL_AGE=1m"));
+    }
 }

@@ -99,3 +99,64 @@ fn rules(config: &Config) -> Rules {
         buffer_ms: config.buffering.timeout_ms as f64,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::super::{DURATION_DEFAULT, LIFE_DEFAULT, RETENTION_DAYS_DEFAULT};
+    use super::*;
+
+    /// Gap in milliseconds and environments.
+    fn paced(day: u64, gap_ms: Option<u64>, environments: Option<u64>) -> Result<(f64, f64), String> {
+        let options = Options {
+            invocations_per_day: day,
+            bytes_per_invocation: 1_000,
+            memory_mb: 128,
+            gap: gap_ms.map(Duration::from_millis),
+            environments,
+            duration: DURATION_DEFAULT,
+            life: LIFE_DEFAULT,
+            compression_ratio: None,
+            retention_days: RETENTION_DAYS_DEFAULT,
+            architecture: Architecture::X86_64,
+            is_json: false,
+        };
+        let scenario = Scenario::new(&options, &Config::read(&BTreeMap::new()).0)?;
+        Ok((scenario.traffic.gap_ms, scenario.environments))
+    }
+
+    #[test]
+    fn invocations_are_spread_over_as_few_environments_as_can_take_them() {
+        assert_eq!(paced(86_400, None, None), Ok((1_000.0, 1.0)));
+        assert_eq!(paced(86_400, None, Some(4)), Ok((4_000.0, 4.0)));
+        assert_eq!(paced(864_000, None, None), Ok((100.0, 1.0)), "without a pause");
+        // 10^10 of 100 ms are 10^9 s: 11,574.07 days of work in one.
+        assert_eq!(paced(10_000_000_000, None, None).map(|(_, environments)| environments), Ok(11_575.0));
+    }
+
+    #[test]
+    fn a_gap_says_how_many_environments_are_busy() {
+        assert_eq!(paced(86_400, Some(200), None), Ok((200.0, 1.0)));
+        assert_eq!(paced(86_400, Some(2_500), None), Ok((2_500.0, 3.0)));
+        assert_eq!(paced(86_400, Some(2_500), Some(8)), Ok((2_500.0, 8.0)));
+    }
+
+    #[test]
+    fn figures_that_contradict_each_other_are_refused() {
+        let error = |day, gap_ms, environments| paced(day, gap_ms, environments).expect_err("a contradiction");
+        assert_eq!(
+            error(86_400, Some(99), None),
+            "--gap (99 ms) is shorter than --duration (100 ms): an environment takes one invocation at a time"
+        );
+        assert_eq!(
+            error(864_001, None, Some(1)),
+            "--environments 1 is too few: 864001 invocations a day with --duration 100 ms need 2"
+        );
+        assert_eq!(
+            error(86_400, Some(2_500), Some(2)),
+            "--environments 2 is too few: 86400 invocations a day with --gap 2500 ms need 3"
+        );
+    }
+}
