@@ -107,6 +107,9 @@ mod tests {
         // 36 * (2,400 / 600 + 599 / 1,200) = 161.97 of 533 KB.
         let quiet = Traffic { bytes_per_invocation: 1_000.0, ..TRAFFIC };
         assert_eq!(changed(&quiet, &RULES), Rules { age_ms: 600_000.0, ..RULES });
+        // At 2 min 36 * (2,400 / 120 + 119 / 240) = 737.85 objects of 432 MB: 585 KB.
+        let half = Traffic { bytes_per_invocation: 5_000.0, ..TRAFFIC };
+        assert_eq!(changed(&half, &RULES), Rules { age_ms: 120_000.0, ..RULES });
         let end = Rules { strategy: DrainStrategy::End, invocations: Some(1.0), ..RULES };
         assert_eq!(changed(&quiet, &end), Rules { age_ms: 600_000.0, ..RULES });
         let background = Rules { strategy: DrainStrategy::Background, invocations: Some(2.0), ..RULES };

@@ -1,8 +1,10 @@
-//! How many objects a function makes and how long it is held for them: pure arithmetic over a day in the middle of its life.
+//! How many objects a function makes and how long it is held for them: pure arithmetic over a day in the middle of its
+//! life.
 //!
-//! Invocations of one environment begin `gap_ms` apart, take `duration_ms` and log as much each. An object ends at the first of: so many
-//! invocations, its size, its age (once the process runs: between invocations the environment is frozen), the UTC hour, the end of
-//! the environment. The last two cut an environment's time into *pieces*; within a piece objects hold `k` invocations each.
+//! Invocations of one environment begin `gap_ms` apart, take `duration_ms` and log as much each. An object ends at the
+//! first of: so many invocations, its size, its age (once the process runs: between invocations the environment is
+//! frozen), the UTC hour, the end of the environment. The last two cut an environment's time into *pieces*; within a
+//! piece objects hold `k` invocations each.
 
 use crate::lifecycle::machine::drain_policy::DrainStrategy;
 
@@ -80,7 +82,8 @@ impl Traffic {
         }
     }
 
-    /// How many invocations are held, and how long each. Ends of environments hold nobody, but are few enough to be counted along.
+    /// How many invocations are held, and how long each. Ends of environments hold nobody, but are few enough to be
+    /// counted along.
     fn held(&self, rules: &Rules, k: f64, age_is_first: bool, objects_per_day: f64) -> (f64, f64) {
         let uploading = objects_per_day.min(self.invocations_per_day);
         // Held from INVOKE on, so only for what the handler is too short for.
@@ -105,14 +108,16 @@ impl Rules {
             // Several times while a handler runs and logs; what is left of it is old enough when the next one begins.
             return (1.0 / (duration_ms / self.age_ms).ceil()).max(self.age_ms / gap_ms);
         }
-        // `adaptive` looks ahead by a gap when an invocation begins, and the others seal within one that is running at that age.
+        // `adaptive` looks ahead by a gap when an invocation begins, and the others seal within one that is running at
+        // that age.
         let runs_then = self.age_ms % gap_ms <= duration_ms && self.strategy != DrainStrategy::Adaptive;
         let invocations = self.age_ms / gap_ms;
         if runs_then { invocations.max(1.0) } else { invocations.ceil() }
     }
 }
 
-/// Objects of `n` invocations in a row if each holds `k` and the last one what is left: the mean over all lengths near `n`.
+/// Objects of `n` invocations in a row if each holds `k` and the last one what is left: the mean over all lengths near
+/// `n`.
 fn objects_of_piece(n: f64, k: f64) -> f64 {
     if k < 1.0 {
         return n / k;
@@ -126,7 +131,8 @@ fn objects_of_piece(n: f64, k: f64) -> f64 {
 pub(super) mod tests {
     use super::*;
 
-    /// One invocation a second in one environment: 24 hours and 12 ends of environments make 36 pieces a day of 2,400 invocations.
+    /// One invocation a second in one environment: 24 hours and 12 ends of environments make 36 pieces a day of 2,400
+    /// invocations.
     pub(in super::super) const TRAFFIC: Traffic = Traffic {
         invocations_per_day: 86_400.0,
         bytes_per_invocation: 10_000.0,

@@ -1,5 +1,5 @@
-//! Public list prices of `us-east-1`, in dollars, as of 2026-08 (Lambda) and 2025-09 (CloudWatch, S3). A GB is 10^9 bytes everywhere, so
-//! that columns compare; AWS counts some of them as 2^30.
+//! Public list prices of `us-east-1`, in dollars, as of 2026-08 (Lambda) and 2025-09 (CloudWatch, S3). A GB is 10^9
+//! bytes everywhere, so that columns compare; AWS counts some of them as 2^30.
 //!
 //! Lambda: <https://aws.amazon.com/lambda/pricing/>, CloudWatch: <https://aws.amazon.com/cloudwatch/pricing/>,
 //! S3: <https://aws.amazon.com/s3/pricing/>.

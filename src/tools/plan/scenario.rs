@@ -1,4 +1,5 @@
-//! What is to be planned: arguments and settings as values of the model; arguments that contradict each other are refused. Pure.
+//! What is to be planned: arguments and settings as values of the model; arguments that contradict each other are
+//! refused. Pure.
 
 use spool::Codec;
 
@@ -9,8 +10,9 @@ use crate::config::Config;
 use crate::deadline::millis;
 use crate::lifecycle::machine::drain_policy::DrainStrategy;
 
-/// zstd 1 with a window of 2^17, one frame a segment, on 16 MB of synthetic telemetry (events of the platform, structured and text lines) in
-/// batches of 1 KB, which compress least; 7.03 at 4 KB, 8.22 at 32 KB. Not measured for gzip, which is near.
+/// zstd 1 with a window of 2^17, one frame a segment, on 16 MB of synthetic telemetry (events of the platform,
+/// structured and text lines) in batches of 1 KB, which compress least; 7.03 at 4 KB, 8.22 at 32 KB. Not measured for
+/// gzip, which is near.
 const COMPRESSION_RATIO_MEASURED: f64 = 6.37;
 
 /// All that the model needs, and what the report says of it.
