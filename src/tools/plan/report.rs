@@ -311,8 +311,7 @@ fn span(ms: f64) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::{Architecture, DURATION_DEFAULT, LIFE_DEFAULT, Options, RETENTION_DAYS_DEFAULT};
-    use super::*;
+    use super::super::{Architecture, DURATION_DEFAULT, LIFE_DEFAULT, Options, RETENTION_DAYS_DEFAULT, run};
 
     fn options(invocations_per_day: u64, bytes_per_invocation: u64) -> Options {
         Options {
@@ -334,7 +333,7 @@ mod tests {
         let vars: BTreeMap<_, _> =
             variables.iter().map(|&(name, value)| (format!("LOGSPOOL_{name}"), value.to_owned())).collect();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        super::super::run(options, &vars, &mut out, &mut err).expect("planned");
+        run(options, &vars, &mut out, &mut err).expect("planned");
         assert_eq!(String::from_utf8(err).expect("text"), "");
         String::from_utf8(out).expect("text")
     }
@@ -386,8 +385,9 @@ mod tests {
         assert_near(&end["held_ms_median"], 175.0);
         let hundred = figures(&options(86_400, 10_000), &[("DRAIN", "end"), ("SEAL_INVOCATIONS", "60")]);
         assert_near(&hundred["objects_per_day"], 1_457.7);
-        let small = figures(&options(86_400, 10_000), &[("SEAL_SIZE", "1000")]);
-        assert_near(&small["objects_per_day"], 86_400.0);
+        // 10 * 2,000 bytes are two invocations: 36 * (2,400 / 2 + 1 / 4).
+        let small = figures(&options(86_400, 10_000), &[("SEAL_SIZE", "2000")]);
+        assert_near(&small["objects_per_day"], 43_209.0);
         let often = figures(&options(86_400, 10_000), &[("SEAL_AGE", "1s")]);
         assert_near(&often["objects_per_day"], 86_400.0);
         let as_they_are = Options { compression_ratio: None, ..options(86_400, 10_000) };
@@ -405,7 +405,6 @@ mod tests {
             "function      86,400 invocations a day, 1,000 raw bytes and 100 ms each, 512 MB, x86_64\n",
             "environments  1 at a time, one invocation each every 1 s, alive for 2 h\n",
             "settings      SEAL_AGE=1m SEAL_SIZE=4MiB SEAL_INVOCATIONS=1 DRAIN=end\n",
-            "raw in an object                1 KB\n",
             "held          100 % of the invocations for 175 ms after the function has finished, median 175 ms;",
             "break-even    from 20 KB raw per object upwards a PUT is cheaper than native delivery, from 10 KB than CloudWatch; here 1 KB\n",
             "object size   below the target of 500 KB raw in an object:\n",
@@ -413,6 +412,11 @@ mod tests {
              at most 10 min of lines are then on the disk alone\n",
         ] {
             assert!(text.contains(line), "{line:?} is missing:\n{text}");
+        }
+        let rows: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        // 86,400 * 30 * 0.000005; 2.592 GB at 0.50 and at 0.25.
+        for row in ["raw in an object 1 KB", "PUTs; ingestion; delivery $0.4320 $12.96 $1.30 $0.6480"] {
+            assert!(rows.iter().any(|line| line == row), "{row:?} is missing:\n{text}");
         }
         let text = told(&options(1_440, 2_000), &[]);
         assert!(
@@ -448,7 +452,7 @@ mod tests {
     fn a_bad_setting_is_told_and_its_default_planned_with() {
         let vars = BTreeMap::from([("LOGSPOOL_SEAL_AGE".to_owned(), "soon".to_owned())]);
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let outcome = super::super::run(&options(86_400, 10_000), &vars, &mut out, &mut err);
+        let outcome = run(&options(86_400, 10_000), &vars, &mut out, &mut err);
         assert!(matches!(outcome, Ok(crate::tools::Outcome::Clean)));
         let err = String::from_utf8(err).expect("text");
         assert!(err.starts_with("logspool: LOGSPOOL_SEAL_AGE=\"soon\": "), "{err}");
