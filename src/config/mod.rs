@@ -10,7 +10,7 @@ mod filter;
 mod lines;
 mod s3;
 pub mod settings;
-mod value;
+pub(crate) mod value;
 mod vars;
 
 use std::fmt;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A rule that a text breaks, as the end of a sentence that begins with the setting and its value.
-pub(super) type Rule = String;
+pub(crate) type Rule = String;
 
 /// `true`, `1`, `yes`, `on` and their opposites.
 pub(super) fn switch(text: &str) -> Result<bool, Rule> {
@@ -15,12 +15,12 @@ pub(super) fn switch(text: &str) -> Result<bool, Rule> {
 }
 
 /// A whole number.
-pub(super) fn number(text: &str) -> Result<u64, Rule> {
+pub(crate) fn number(text: &str) -> Result<u64, Rule> {
     text.parse().map_err(|_| "a whole number is expected".into())
 }
 
 /// `4MiB`, `512KiB`, `1GiB`, `5MB`, `1000` (bytes).
-pub(super) fn size(text: &str) -> Result<u64, Rule> {
+pub(crate) fn size(text: &str) -> Result<u64, Rule> {
     let rule = || "a size like 4MiB, 512KiB or 1000 (bytes) is expected".to_owned();
     let (number, unit) = split_unit(text).ok_or_else(rule)?;
     let factor = match unit.to_ascii_lowercase().as_str() {
@@ -37,7 +37,7 @@ pub(super) fn size(text: &str) -> Result<u64, Rule> {
 }
 
 /// `250ms`, `30s`, `5m`, `1h`.
-pub(super) fn duration(text: &str) -> Result<Duration, Rule> {
+pub(crate) fn duration(text: &str) -> Result<Duration, Rule> {
     let rule = || "a duration like 250ms, 30s or 5m is expected".to_owned();
     let (number, unit) = split_unit(text).ok_or_else(rule)?;
     let unit_ms = match unit.to_ascii_lowercase().as_str() {
@@ -51,7 +51,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Rule> {
 }
 
 /// One of some words.
-pub(super) fn word<T: Copy>(words: &[(&str, T)], text: &str) -> Result<T, Rule> {
+pub(crate) fn word<T: Copy>(words: &[(&str, T)], text: &str) -> Result<T, Rule> {
     let lower = text.to_ascii_lowercase();
     words.iter().find(|(word, _)| *word == lower).map(|(_, value)| *value).ok_or_else(|| {
         let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
@@ -60,7 +60,7 @@ pub(super) fn word<T: Copy>(words: &[(&str, T)], text: &str) -> Result<T, Rule> 
 }
 
 /// A value between two bounds, both allowed; `show` writes a bound as the setting does.
-pub(super) fn within<T: PartialOrd + Copy>(value: T, least: T, most: T, show: impl Fn(T) -> String) -> Result<T, Rule> {
+pub(crate) fn within<T: PartialOrd + Copy>(value: T, least: T, most: T, show: impl Fn(T) -> String) -> Result<T, Rule> {
     if least <= value && value <= most {
         Ok(value)
     } else {
@@ -75,7 +75,7 @@ fn split_unit(text: &str) -> Option<(u64, &str)> {
 }
 
 /// Writes a size as the setting does.
-pub(super) fn show_size(bytes: u64) -> String {
+pub(crate) fn show_size(bytes: u64) -> String {
     match bytes {
         _ if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) => format!("{}MiB", bytes >> 20),
         _ if bytes >= 1 << 10 && bytes.is_multiple_of(1 << 10) => format!("{}KiB", bytes >> 10),
@@ -84,7 +84,7 @@ pub(super) fn show_size(bytes: u64) -> String {
 }
 
 /// Writes a duration as the setting does.
-pub(super) fn show_duration(duration: Duration) -> String {
+pub(crate) fn show_duration(duration: Duration) -> String {
     let ms = duration.as_millis();
     match ms {
         _ if ms >= 60_000 && ms.is_multiple_of(60_000) => format!("{}m", ms / 60_000),

@@ -1,5 +1,5 @@
 //! What the program does when a person starts it: `logspool cat PLACE`, `logspool verify PLACE`,
-//! `logspool spool ls|cat|check DIR`, `logspool recover DIR`.
+//! `logspool spool ls|cat|check DIR`, `logspool recover DIR`, `logspool plan`.
 //!
 //! The platform starts an extension without an argument, so any argument at all means a person. Tools write to stdout what
 //! was asked for and to stderr what went wrong; those of `spool` change nothing on disk.
@@ -11,6 +11,7 @@ mod doctor;
 mod look_error;
 mod ls;
 mod moment;
+mod plan;
 mod progress;
 mod recover;
 mod spool_cat;
@@ -92,6 +93,7 @@ fn run_with(arguments: &[OsString], out: &mut dyn Write, err: &mut dyn Write) ->
         Command::Doctor { destinations, is_json } => Ok(doctor::run(&destinations, is_json, out, err)?),
         Command::Cat(options) => cat::run(&options, &places(&options.places)?, out, err),
         Command::Verify(options) => verify::run(&options, &places(&options.places)?, now_ms(), out),
+        Command::Plan(options) => plan::run(&options, &Env, out, err),
         Command::Help => {
             out.write_all(USAGE.as_bytes())?;
             Ok(Outcome::Clean)
