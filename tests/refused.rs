@@ -97,6 +97,13 @@ async fn a_process_whose_platform_is_gone_closes_its_spool_and_exits() {
     while sandbox.extension_pid().is_some_and(is_alive) {
         world::pause(20).await;
     }
+    // The last words of a process are read a moment after its end.
+    for _ in 0..500 {
+        if sandbox.extension_output().iter().any(|line| line.contains("Ended: ")) {
+            break;
+        }
+        world::pause(20).await;
+    }
     the_line(&sandbox, "The platform is gone");
     the_line(&sandbox, "Ended: PlatformGone");
     assert_eq!(world.spools().len(), 1, "it is left to the next life");
