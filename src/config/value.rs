@@ -36,7 +36,7 @@ pub(crate) fn size(text: &str) -> Result<u64, Rule> {
     number.checked_mul(factor).ok_or_else(rule)
 }
 
-/// `250ms`, `30s`, `5m`, `1h`.
+/// `250ms`, `30s`, `5m`, `1h`, `7d`.
 pub(crate) fn duration(text: &str) -> Result<Duration, Rule> {
     let rule = || "a duration like 250ms, 30s or 5m is expected".to_owned();
     let (number, unit) = split_unit(text).ok_or_else(rule)?;
@@ -45,6 +45,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Rule> {
         "s" => 1_000,
         "m" | "min" => 60_000,
         "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return Err(rule()),
     };
     number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(rule)
@@ -104,7 +105,9 @@ mod tests {
         {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
-        for (text, ms) in [("250ms", 250), ("30s", 30_000), ("5m", 300_000), ("1h", 3_600_000), ("0s", 0)] {
+        for (text, ms) in
+            [("250ms", 250), ("30s", 30_000), ("5m", 300_000), ("1h", 3_600_000), ("7d", 604_800_000), ("0s", 0)]
+        {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
     }

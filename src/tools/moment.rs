@@ -5,6 +5,8 @@ use std::time::Duration;
 use time::format_description::well_known::Rfc3339;
 use time::{Date, OffsetDateTime, PrimitiveDateTime, Time};
 
+use crate::config::value;
+
 /// A moment, in milliseconds since 1970 UTC: `2026-11-26T05:00:00Z`, `2026-11-26`, or so long ago: `90m`, `24h`, `7d`.
 pub(super) fn moment(text: &str, now_ms: i64) -> Result<i64, String> {
     if let Some(ms) = rfc3339(text) {
@@ -26,22 +28,9 @@ pub(super) fn rfc3339(text: &str) -> Option<i64> {
     i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok()
 }
 
-/// `30s`, `90m`, `24h`, `7d`.
+/// `30s`, `90m`, `24h`, `7d`, as in the settings.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => 0,
-    };
-    let duration = number.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds));
-    duration
-        .filter(|_| seconds > 0)
-        .map(Duration::from_secs)
-        .ok_or_else(|| format!("{text:?} is no duration: a number with s, m, h or d is expected, like 24h"))
+    value::duration(text).map_err(|rule| format!("{text:?} is no duration: {rule}"))
 }
 
 #[cfg(test)]

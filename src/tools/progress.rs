@@ -42,9 +42,7 @@ impl Progress {
             self.bar.set_message(format!("{} objects listed", HumanCount(listed)));
         }
     }
-}
 
-impl Progress {
     /// Says something on stderr while the bar is out of its way.
     pub(super) fn aside(&self, say: impl FnOnce()) {
         self.bar.suspend(say);

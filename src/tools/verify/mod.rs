@@ -33,6 +33,7 @@ use crate::archive::sorter::{MEMORY_BYTES_DEFAULT, Sorter};
 use crate::archive::source::Source;
 use crate::config::StoreSettings;
 use crate::upload::object_key::{parse_file_name, spool_id_time_ms};
+use crate::upload::store::reading::Listed;
 
 /// How long something may still come: an environment lives for some hours, and an outage may take one. Lambda keeps none for a day.
 pub(super) const SETTLE_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -98,7 +99,7 @@ fn collect(
         let read = move |sources: &mut _, located| read_one(&located, sources, collected, counts);
         let readers = reads.then(|| Readers::start(scope, places, &jobs, read));
         let mut listed = 0_u64;
-        let mut each = |place: u16, object: crate::upload::store::reading::Listed| {
+        let mut each = |place: u16, object: Listed| {
             let Some(name) = parse_file_name(base_name(&object.key)) else {
                 sums.foreign += 1;
                 if sums.changed.len() < CHANGED_SHOWN && looks_like_ours(&object.key) {
