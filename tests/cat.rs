@@ -369,7 +369,7 @@ async fn a_terminal_has_a_bar_and_it_holds_up_nothing() {
     world.s3.set_latency(std::time::Duration::from_millis(400));
     for (tool, says) in [("cat", "the digest of its bytes is "), ("verify --deep", "NOT COMPLETE")] {
         let out = world.tmp().join("out");
-        let program = world::extension();
+        let program = world::desk();
         let line = format!("timeout 100 '{program}' {tool} {} > '{}'; echo ended with $?", place(), out.display());
         let mut terminal = command(&world, &[]);
         let variables: Vec<_> =

@@ -85,7 +85,7 @@ fn the_binary_needs_neither_a_loader_nor_a_library() {
     match binary() {
         Ok(binary) => {
             assert_eq!(elf::needs(&fs::read(binary).unwrap()), Vec::<elf::Need>::new());
-            let dynamic = fs::read(world::extension()).unwrap();
+            let dynamic = fs::read(world::desk()).unwrap();
             assert!(elf::needs(&dynamic).contains(&elf::Need::Loader), "the check can fail");
         }
         Err(why) => say_skipped(&why),

@@ -55,7 +55,7 @@ fn a_layer_is_one_file_that_everybody_may_run_and_the_same_bytes_each_time() {
 #[test]
 fn a_binary_that_would_not_run_on_every_runtime_is_refused() {
     let [here, other] = architectures();
-    let dynamic = Path::new(world::extension());
+    let dynamic = Path::new(world::desk());
     let (code, said) = check(dynamic, here);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("it needs GLIBC_2.") && said.ends_with("Amazon Linux 2 has glibc 2.26\n"), "{said}");
@@ -73,7 +73,7 @@ fn a_binary_that_would_not_run_on_every_runtime_is_refused() {
 #[test]
 fn what_cannot_be_built_is_refused_with_what_is_missing() {
     let (code, said) = run(Command::new(deploy("build")).arg("mips"));
-    assert_eq!((code, said.as_str()), (Some(1), "logspool-mips.zip: not built: Lambda has x86_64 and arm64\n"));
+    assert_eq!((code, said.as_str()), (Some(1), "logspool for mips: not built: Lambda has x86_64 and arm64\n"));
     let [_, other] = architectures();
     let target = if other == "arm64" { "aarch64-unknown-linux-gnu" } else { "x86_64-unknown-linux-gnu" };
     let sysroot = run(Command::new("rustc").args(["--print", "sysroot"])).1;
@@ -83,5 +83,5 @@ fn what_cannot_be_built_is_refused_with_what_is_missing() {
     let (code, said) = run(Command::new(deploy("build")).arg(other));
     assert_eq!(code, Some(1));
     let missing = format!("the Rust target is not installed: rustup target add {target}\n");
-    assert_eq!(said, format!("logspool-{other}.zip: not built: {missing}"));
+    assert_eq!(said, format!("logspool for {other}: not built: {missing}"));
 }

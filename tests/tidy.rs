@@ -147,7 +147,7 @@ fn settings_table() -> String {
     let mut table = String::from("| Variable | Default | Meaning |\n|---|---|---|\n");
     for setting in settings::ALL {
         let default = setting.default.map_or_else(|| "none".to_owned(), |default| format!("`{default}`"));
-        table.push_str(&format!("| `{}` | {default} | {} |\n", setting.variable(), setting.meaning));
+        table.push_str(&format!("| `{}` | {default} | {} |\n", setting.variable, setting.meaning));
     }
     table
 }

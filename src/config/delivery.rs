@@ -91,19 +91,21 @@ impl Reader<'_> {
             Ok(template)
         };
         let default = settings::KEY.default.expect("it has a default");
-        if let Err(rule) = fitting(default) {
-            self.refuse("AWS_LAMBDA_FUNCTION_NAME", rule);
-            return None;
+        match fitting(default) {
+            Ok(template) => Some(self.read(&settings::KEY, Some(default), &fitting).unwrap_or(template)),
+            Err(rule) => {
+                self.refuse("AWS_LAMBDA_FUNCTION_NAME", rule);
+                None
+            }
         }
-        Some(self.required(&settings::KEY, fitting))
     }
 
     /// The stores, and whether the log of the function is behind them.
     fn fallbacks(&mut self, function: &FunctionFacts) -> (Vec<StoreSettings>, bool) {
-        let text = self.given(&settings::FALLBACK.variable()).unwrap_or_default();
+        let text = self.given(settings::FALLBACK.variable).unwrap_or_default();
         let items: Vec<_> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
         let ships_extension = self
-            .given(&settings::TYPES.variable())
+            .given(settings::TYPES.variable)
             .is_some_and(|types| types.split(',').any(|word| word.trim() == "extension"));
         let (mut stores, mut has_log) = (Vec::new(), false);
         for (index, item) in items.iter().enumerate() {
@@ -264,7 +266,8 @@ fn primary(text: &str) -> Result<Destination, Rule> {
 impl Setting {
     /// Whether a value may hold a password, so that no message may show it.
     pub(super) fn may_hold_secrets(&self) -> bool {
-        [settings::S3_ENDPOINT.name, settings::S3_PROXY.name, settings::S3_EXTERNAL_ID.name].contains(&self.name)
+        [settings::S3_ENDPOINT.variable, settings::S3_PROXY.variable, settings::S3_EXTERNAL_ID.variable]
+            .contains(&self.variable)
     }
 }
 

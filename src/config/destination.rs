@@ -54,7 +54,7 @@ fn options(query: &str) -> Result<Vec<(String, String)>, Rule> {
 fn option(pair: &str) -> Result<(String, String), Rule> {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
     let variable = format!("{}{S3}{}", settings::PREFIX, name.to_ascii_uppercase().replace('-', "_"));
-    if !settings::ALL.iter().any(|setting| setting.variable() == variable) {
+    if !settings::ALL.iter().any(|setting| setting.variable == variable) {
         return Err(format!(
             "behind ? the settings S3_… are expected, like region=eu-west-1: there is no {}",
             name.escape_debug()

@@ -51,7 +51,7 @@ impl SettingsFile {
 
     fn add(&mut self, key: &str, value: &DeValue<'_>) {
         let variable = variable(key);
-        if variable == settings::CONFIG.variable() {
+        if variable == settings::CONFIG.variable {
             self.refuse(key, "a settings file names no other one");
         } else if let Some((first, _)) = self.values.get(&variable) {
             let rule = format!("it is the same setting as {first}, which is used");
@@ -82,7 +82,7 @@ fn variable(key: &str) -> String {
 /// How a variable holds several values.
 fn separator(variable: &str) -> &'static str {
     let of_patterns = [&settings::DROP, &settings::REDACT];
-    if of_patterns.iter().any(|setting| setting.variable() == variable) { PATTERN_SEPARATOR } else { "," }
+    if of_patterns.iter().any(|setting| setting.variable == variable) { PATTERN_SEPARATOR } else { "," }
 }
 
 /// A value as a variable would have it; `None` for what none could be: a table, a date, a list of lists.

@@ -19,7 +19,7 @@ impl Reader<'_> {
 
     /// A pattern that cannot be used costs itself only, so each is an error of its own.
     fn patterns(&mut self, setting: &Setting) -> Patterns {
-        let Some(text) = self.given(&setting.variable()) else { return Patterns::default() };
+        let Some(text) = self.given(setting.variable) else { return Patterns::default() };
         let texts = text.split(PATTERN_SEPARATOR).map(str::trim).filter(|text| !text.is_empty());
         let (patterns, refused) = Patterns::compile(texts);
         let variable = self.shown(setting);

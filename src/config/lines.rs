@@ -19,7 +19,7 @@ impl Reader<'_> {
         let format = self.required(&settings::FORMAT, |text| value::word(&formats, text));
         let mut lines = LineSettings { format, ..LineSettings::default() };
         for (setting, add) in [(&settings::FIELDS, add_field as Add), (&settings::LABELS, add_label)] {
-            let Some(text) = self.given(&setting.variable()) else { continue };
+            let Some(text) = self.given(setting.variable) else { continue };
             if format != LineFormat::Json {
                 // A setting that does nothing would be taken for one that works.
                 self.refused(setting, text, "only lines of FORMAT=json have a place for them".into(), "none");

@@ -159,7 +159,7 @@ impl Config {
 /// # Errors
 /// Everything that keeps it from being used, in one line.
 pub fn place(text: &str, vars: &dyn Vars) -> Result<StoreSettings, String> {
-    let over = [(settings::DESTINATION.variable(), text.to_owned())];
+    let over = [(settings::DESTINATION.variable.to_owned(), text.to_owned())];
     let (config, errors) = Config::read(&Over { over: &over, under: vars, shown: &|_| text.to_owned() });
     config.delivery.map(|delivery| delivery.destination).ok_or_else(|| errors.to_string())
 }
@@ -320,7 +320,7 @@ impl Reader<'_> {
         instead: Option<&str>,
         read: &impl Fn(&str) -> Result<T, Rule>,
     ) -> Option<T> {
-        let value = self.given(&setting.variable())?;
+        let value = self.given(setting.variable)?;
         match read(value.trim()) {
             Ok(value) => Some(value),
             Err(rule) => {
@@ -338,7 +338,7 @@ impl Reader<'_> {
 
     /// Where a setting comes from, as a message has it.
     fn shown(&self, setting: &Setting) -> String {
-        self.vars.shown(&setting.variable())
+        self.vars.shown(setting.variable)
     }
 
     fn refuse(&mut self, variable: &str, rule: Rule) {
@@ -350,7 +350,7 @@ impl Reader<'_> {
         let mut names = self.vars.names(settings::PREFIX);
         names.sort_unstable();
         for name in names {
-            if !settings::ALL.iter().any(|setting| setting.variable() == name) {
+            if !settings::ALL.iter().any(|setting| setting.variable == name) {
                 self.refuse(&self.vars.shown(&name), "there is no such setting in this version".into());
             }
         }

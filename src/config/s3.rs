@@ -108,7 +108,7 @@ impl Reader<'_> {
         setting: &Setting,
         read: impl Fn(&str) -> Result<T, Rule>,
     ) -> Result<Option<T>, Unusable> {
-        let Some(value) = self.given(&setting.variable()) else { return Ok(None) };
+        let Some(value) = self.given(setting.variable) else { return Ok(None) };
         read(value.trim()).map(Some).map_err(|rule| {
             let (variable, instead) = (self.shown(setting), Some("no destination".into()));
             // It may hold a password.
@@ -125,7 +125,7 @@ impl Reader<'_> {
     /// `name=value` with commas between them; one that breaks a rule costs itself.
     fn pairs(&mut self, setting: &Setting, add: fn(&mut Pairs, &str, &str) -> Result<(), Rule>) -> Pairs {
         let mut pairs = Pairs::new();
-        let text = self.given(&setting.variable()).unwrap_or_default();
+        let text = self.given(setting.variable).unwrap_or_default();
         for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
             let added =
                 item.split_once('=').ok_or_else(|| "name=value is expected".to_owned()).and_then(|(name, value)| {

@@ -1,14 +1,20 @@
 //! Every setting there is: its name, its default as a person would write it, what it means. The README's table is made
 //! from this list.
 
+macro_rules! prefix {
+    () => {
+        "LOGSPOOL_"
+    };
+}
+
 /// How the variables of the settings begin.
-pub const PREFIX: &str = "LOGSPOOL_";
+pub const PREFIX: &str = prefix!();
 
 /// One setting. Its default is read by the same code as a given value, so it obeys the same rule.
 #[derive(Debug)]
 pub struct Setting {
-    /// The name without [`PREFIX`].
-    pub name: &'static str,
+    /// The name of the variable. Whole, since some seventy are looked up before the first `next`.
+    pub variable: &'static str,
     /// The default as it would be written; `None` if there is none.
     pub default: Option<&'static str>,
     /// What it means, with the reason for the default, for the table of settings.
@@ -16,9 +22,9 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// The name of the variable.
-    pub fn variable(&self) -> String {
-        format!("{PREFIX}{}", self.name)
+    /// The name without [`PREFIX`].
+    pub fn name(&self) -> &'static str {
+        &self.variable[PREFIX.len()..]
     }
 }
 
@@ -26,7 +32,8 @@ macro_rules! settings {
     ($($name:ident = $default:expr, $meaning:expr;)+) => {
         $(
             #[doc = $meaning]
-            pub const $name: Setting = Setting { name: stringify!($name), default: $default, meaning: $meaning };
+            pub const $name: Setting =
+                Setting { variable: concat!(prefix!(), stringify!($name)), default: $default, meaning: $meaning };
         )+
         /// All settings, in the order of the table.
         pub const ALL: &[&Setting] = &[$(&$name),+];

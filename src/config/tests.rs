@@ -48,9 +48,9 @@ fn a_bad_setting_of_every_kind_falls_back_to_its_default() {
     for setting in settings::ALL {
         // No rule accepts this, but some settings take any text.
         let destination = ("LOGSPOOL_DESTINATION", "s3://my-logs");
-        let (config, errors) = read(&[destination, (setting.variable().as_str(), "::no value:")]);
-        let free_text = ["DROP", "REDACT", "KEY", "S3_EXTERNAL_ID"].contains(&setting.name);
-        assert_eq!(errors.is_empty(), free_text, "{}", setting.name);
+        let (config, errors) = read(&[destination, (setting.variable, "::no value:")]);
+        let free_text = ["DROP", "REDACT", "KEY", "S3_EXTERNAL_ID"].contains(&setting.name());
+        assert_eq!(errors.is_empty(), free_text, "{}", setting.name());
         assert_eq!(config.seal, defaults.seal);
         assert_eq!(config.listener.body_bytes_max, defaults.listener.body_bytes_max);
     }

@@ -80,6 +80,10 @@ enum Failure {
     Delivered(#[from] LookError),
     #[error("{0}")]
     Place(String),
+    #[error(
+        "the binary of a layer does without this command; `cargo install --path .` in its sources makes one that has it"
+    )]
+    NotInALayer,
     #[error(transparent)]
     Usage(#[from] Usage),
 }
@@ -89,15 +93,16 @@ fn run_with(arguments: &[OsString], out: &mut dyn Write, err: &mut dyn Write) ->
         Command::Ls(dir) => ls::run(&spool::inspect(&dir)?, out),
         Command::SpoolCat(dir, segment) => spool_cat::run(&spool::inspect(&dir)?, segment, out, err),
         Command::Check(dir) => check::run(&dir, out),
-        Command::Recover(dir, files) => recover::run(&dir, &files, &mut io::stdin().lock(), out, err),
         Command::Doctor { destinations, is_json } => Ok(doctor::run(&destinations, is_json, out, err)?),
-        Command::Cat(options) => cat::run(&options, &places(&options.places)?, out, err),
-        Command::Verify(options) => verify::run(&options, &places(&options.places)?, now_ms(), out),
-        Command::Plan(options) => plan::run(&options, &Env, out, err),
         Command::Help => {
             out.write_all(USAGE.as_bytes())?;
             Ok(Outcome::Clean)
         }
+        _ if !cfg!(feature = "desk-tools") => Err(Failure::NotInALayer),
+        Command::Recover(dir, files) => recover::run(&dir, &files, &mut io::stdin().lock(), out, err),
+        Command::Cat(options) => cat::run(&options, &places(&options.places)?, out, err),
+        Command::Verify(options) => verify::run(&options, &places(&options.places)?, now_ms(), out),
+        Command::Plan(options) => plan::run(&options, &Env, out, err),
     }
 }
 

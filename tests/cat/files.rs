@@ -9,7 +9,7 @@ use logspool::upload::object_key::{Compression, DroppedFacts, LineFormat, Mark, 
 use tempfile::TempDir;
 
 use crate::tool::{Shown, finished, time};
-use crate::world::extension;
+use crate::world::desk;
 
 /// Began 36 hours before the first hour.
 const SPOOL: &str = "01M8801200P6Q7R8S9T0V1W2X3";
@@ -52,7 +52,7 @@ fn place(root: &Path) -> String {
 }
 
 async fn cat(arguments: &[&str]) -> Shown {
-    let mut command = Command::new(extension());
+    let mut command = Command::new(desk());
     command.arg("cat").args(arguments).stdin(Stdio::null());
     finished(command).await
 }
@@ -158,7 +158,7 @@ async fn whoever_has_seen_enough_ends_it() {
         let lines: Vec<_> = (0..500).map(|seq| line(u64::try_from(hour).unwrap() * 500 + seq, hour_ms)).collect();
         store(root.path(), SPOOL, u64::try_from(hour).unwrap() * 500, Mark::None, hour_ms, &lines);
     }
-    let mut command = Command::new(extension());
+    let mut command = Command::new(desk());
     command.args(["cat", &place(root.path())]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());

@@ -7,7 +7,7 @@ use logspool::upload::object_key::spool_id_time_ms;
 use sandbox::s3::StoredObject;
 use serde_json::Value;
 
-use crate::world::{World, extension, file_name};
+use crate::world::{World, desk, file_name};
 
 /// How it ended, and what it wrote.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Shown {
 
 /// The program, with what it needs to reach the bucket of the world.
 pub fn command(world: &World, arguments: &[&str]) -> Command {
-    let mut command = Command::new(extension());
+    let mut command = Command::new(desk());
     command
         .arg("cat")
         .args(arguments)

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::world::{World, extension, file_name};
+use crate::world::{World, desk, file_name};
 
 /// What the program says to a person.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Said {
 impl World {
     /// Runs a tool with the right to read the bucket, and nothing else of this process' surroundings.
     pub fn tool(&self, arguments: &[&str]) -> Said {
-        let output = Command::new(extension())
+        let output = Command::new(desk())
             .args(arguments)
             .env_clear()
             .env("AWS_ENDPOINT_URL_S3", self.s3.endpoint())

@@ -104,7 +104,12 @@ impl World {
 pub fn extension() -> &'static str {
     static OTHER: OnceLock<Option<String>> = OnceLock::new();
     let other = OTHER.get_or_init(|| std::env::var("LOGSPOOL_TEST_EXTENSION").ok());
-    other.as_deref().unwrap_or(env!("CARGO_BIN_EXE_logspool"))
+    other.as_deref().unwrap_or_else(desk)
+}
+
+/// The program with all of its commands; the one of a layer does without some.
+pub fn desk() -> &'static str {
+    env!("CARGO_BIN_EXE_logspool")
 }
 
 /// Every acknowledged line is delivered exactly once, and something was delivered at all.

@@ -69,7 +69,7 @@ fn low_32_bits(value: u64) -> u32 {
 }
 
 /// The running digest of an object: CRC-64/NVME, the checksum that S3 itself verifies (`x-amz-checksum-crc64nvme`).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ObjectDigest {
     crc: Digest,
     bytes: u64,

@@ -403,7 +403,7 @@ impl ActiveSegment {
     pub(crate) fn sealed(&self, reason: SealReason) -> Option<(SegmentFacts, Extent)> {
         let totals = &self.totals;
         let partition_ms = totals.partition_ms?;
-        let (mut digest, mut frame_ends) = (self.digest, self.frame_ends.clone());
+        let (mut digest, mut frame_ends) = (self.digest.clone(), self.frame_ends.clone());
         if let Some(frame_end) = self.open_frame {
             digest.update(frame_end.as_slice());
             frame_ends.push((self.end, frame_end));

@@ -5,9 +5,9 @@ use crate::config::settings;
 /// The variables that they stand for: the first one is the destination, the others are its fallbacks.
 pub(super) fn given(destinations: &[String]) -> Vec<(String, String)> {
     let Some((first, others)) = destinations.split_first() else { return Vec::new() };
-    let mut over = vec![(settings::DESTINATION.variable(), first.clone())];
+    let mut over = vec![(settings::DESTINATION.variable.to_owned(), first.clone())];
     if !others.is_empty() {
-        over.push((settings::FALLBACK.variable(), others.join(",")));
+        over.push((settings::FALLBACK.variable.to_owned(), others.join(",")));
     }
     over
 }

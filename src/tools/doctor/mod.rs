@@ -94,7 +94,7 @@ fn settings_checks(config: &Config, errors: &ConfigErrors, vars: &dyn Vars) -> V
             1 => "1 LOGSPOOL_… variable".to_owned(),
             many => format!("{many} LOGSPOOL_… variables"),
         };
-        let file = vars.get(&settings::CONFIG.variable()).filter(|path| !path.trim().is_empty());
+        let file = vars.get(settings::CONFIG.variable).filter(|path| !path.trim().is_empty());
         let file = file.map_or_else(String::new, |path| format!(" and the file {}", path.trim()));
         checks.push(Check::ok(NAME, format!("{variables}{file}: nothing wrong with them")));
     }

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use reference_extension::ReferenceExtension;
+
 use crate::error::StartError;
 use crate::function::Function;
-use crate::reference::{self, ReferenceExtension};
 use crate::roles;
 use crate::sandbox::Sandbox;
 use crate::telemetry::{LogFormat, Rules, SchemaVersion};
@@ -69,7 +70,7 @@ impl Settings {
     /// The name that the extension has to register with.
     pub(crate) fn extension_name(&self) -> Option<&str> {
         if self.reference_extension.is_some() {
-            return Some(reference::NAME);
+            return Some(reference_extension::NAME);
         }
         self.extension.as_deref().and_then(Path::file_name).and_then(OsStr::to_str)
     }

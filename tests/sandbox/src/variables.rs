@@ -53,7 +53,7 @@ pub(crate) fn of_extension(settings: &Settings, api: SocketAddr, tmp: &Path) -> 
         ];
         variables.extend(endpoint.map(|(name, value)| (name.to_owned(), value)));
     }
-    let role = settings.reference_extension.map(|kind| (roles::ROLE.to_owned(), kind.role().to_owned()));
+    let role = settings.reference_extension.map(|kind| (roles::ROLE.to_owned(), roles::of(kind).to_owned()));
     variables.extend(role);
     variables
 }

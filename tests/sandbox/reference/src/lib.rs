@@ -21,10 +21,8 @@ use serde_json::value::RawValue;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::roles;
-
-/// The name that it registers with.
-pub(crate) const NAME: &str = "reference-extension";
+/// The name that it registers with, which its executable file must have.
+pub const NAME: &str = "reference-extension";
 
 const REGISTRATION: &str = r#"{"events":["INVOKE","SHUTDOWN"]}"#;
 const IDENTIFIER: &str = "lambda-extension-identifier";
@@ -38,20 +36,10 @@ pub enum ReferenceExtension {
     WaitsForRuntimeDone,
 }
 
-impl ReferenceExtension {
-    /// The role in which the running executable is this extension.
-    pub(crate) fn role(self) -> &'static str {
-        match self {
-            Self::Loops => roles::LOOPING_EXTENSION,
-            Self::WaitsForRuntimeDone => roles::WAITING_EXTENSION,
-        }
-    }
-}
-
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// The extension's own program.
-pub(crate) fn run(kind: ReferenceExtension) -> ! {
+pub fn run(kind: ReferenceExtension) -> ! {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
     let result = runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(live(kind)));
     match result {

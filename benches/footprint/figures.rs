@@ -1,0 +1,100 @@
+//! What was counted, as values and as tables.
+
+/// How a figure reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    Bytes,
+    Count,
+}
+
+/// One line of the table: ours beside the empty extension's. What could not be counted here is `None`.
+#[derive(Debug, Clone)]
+pub struct Figure {
+    pub name: &'static str,
+    pub unit: Unit,
+    pub ours: Option<u64>,
+    pub empty: Option<u64>,
+    /// What is promised: of ours in bytes, of counts as a ratio.
+    pub at_most: Option<f64>,
+}
+
+impl Figure {
+    pub fn new(name: &'static str, unit: Unit, ours: impl Into<Option<u64>>, empty: impl Into<Option<u64>>) -> Self {
+        Self { name, unit, ours: ours.into(), empty: empty.into(), at_most: None }
+    }
+
+    /// With a promise.
+    pub fn at_most(self, at_most: f64) -> Self {
+        Self { at_most: Some(at_most), ..self }
+    }
+
+    /// Ours by the empty one's.
+    #[expect(clippy::cast_precision_loss, reason = "a number to read")]
+    pub fn ratio(&self) -> Option<f64> {
+        Some(self.ours? as f64 / self.empty.filter(|&empty| empty > 0)? as f64)
+    }
+
+    /// What the promise is about.
+    #[expect(clippy::cast_precision_loss, reason = "a number to read")]
+    fn promised(&self) -> Option<f64> {
+        match self.unit {
+            Unit::Bytes => self.ours.map(|ours| ours as f64),
+            Unit::Count => self.ratio(),
+        }
+    }
+
+    /// Whether the promise is kept; `None` if there is none, or nothing was counted.
+    pub fn is_kept(&self) -> Option<bool> {
+        Some(self.promised()? <= self.at_most?)
+    }
+
+    fn shown(&self, number: Option<u64>) -> String {
+        number.map_or("-".into(), with_commas)
+    }
+
+    fn target(&self) -> String {
+        let Some(at_most) = self.at_most else { return String::new() };
+        let limit = match self.unit {
+            Unit::Bytes => format!("{:.1} MB", at_most / 1e6),
+            Unit::Count => format!("{at_most:.1} times"),
+        };
+        let verdict = match self.is_kept() {
+            Some(true) => "ok",
+            Some(false) => "MISSED",
+            None => "skipped",
+        };
+        format!("<= {limit} {verdict}")
+    }
+}
+
+/// For people, or for the README.
+pub fn print(figures: &[Figure], markdown: bool) {
+    let rows = figures.iter().map(|figure| {
+        let ratio = figure.ratio().map_or("-".into(), |ratio| format!("{ratio:.2}"));
+        [figure.name.to_owned(), figure.shown(figure.ours), figure.shown(figure.empty), ratio, figure.target()]
+    });
+    let head = ["", "ours", "empty", "ratio", "to reach"].map(str::to_owned);
+    if markdown {
+        println!("| {} |\n|---|---:|---:|---:|---|", head.join(" | "));
+        rows.for_each(|row| println!("| {} |", row.join(" | ")));
+        return;
+    }
+    println!(
+        "\nBeside an empty extension (registers, subscribes, answers 200, loops), built the same way: static, profile dist"
+    );
+    for [name, ours, empty, ratio, target] in std::iter::once(head).chain(rows) {
+        println!("{name:<46} {ours:>12} {empty:>12} {ratio:>7}  {target}");
+    }
+}
+
+fn with_commas(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

@@ -1,0 +1,63 @@
+//! What having the extension costs before it has done anything, beside an empty one that is built the same way:
+//! `cargo bench --bench footprint`. Prints a table; needs no network and leaves nothing. Builds the layer first, some minutes
+//! when it is not built yet.
+//!
+//! * Counts (instructions, system calls, files, relocations, threads, bytes) are the same on every machine of a kind; it fails
+//!   when one has grown by more than 5 % over `budgets.json`, or misses what is promised.
+//! * `LOGSPOOL_BENCH_BLESS=1` writes what was counted into `budgets.json`: for a change that is worth its weight.
+//! * `-- --markdown` prints the table of the README.
+
+mod budgets;
+mod built;
+mod figures;
+mod memory;
+mod platform;
+mod start;
+
+use std::process::ExitCode;
+
+use budgets::Budgets;
+use built::Built;
+use figures::{Figure, Unit};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let markdown = std::env::args().any(|argument| argument == "--markdown");
+    let (ours, empty) = match built::both() {
+        Ok(both) => both,
+        Err(why) => {
+            eprintln!("footprint: {why}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let figures = measure(&ours, &empty).await;
+    figures::print(&figures, markdown);
+    let budgets = Budgets::read();
+    if std::env::var_os("LOGSPOOL_BENCH_BLESS").is_some() {
+        budgets::write(&figures);
+    }
+    let over = budgets.exceeded_by(&figures);
+    for complaint in &over {
+        println!("OVER: {complaint}");
+    }
+    println!(
+        "{} figures held to their budgets, {} over, {} skipped",
+        figures.iter().filter(|figure| figure.ours.is_some()).count(),
+        over.len(),
+        figures.iter().filter(|figure| figure.ours.is_none()).count()
+    );
+    if over.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn measure(ours: &Built, empty: &Built) -> Vec<Figure> {
+    let mut figures = vec![
+        Figure::new("zip", Unit::Bytes, ours.zip_bytes, empty.zip_bytes).at_most(3_500_000.0),
+        Figure::new("binary", Unit::Bytes, ours.bytes(), empty.bytes()),
+        Figure::new("relocations", Unit::Count, start::relocations(ours), start::relocations(empty)),
+    ];
+    eprintln!("from exec to the first next…");
+    figures.extend(start::compared(ours, empty).await);
+    eprintln!("memory…");
+    figures.extend(memory::compared(ours, empty).await);
+    figures
+}

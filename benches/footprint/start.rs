@@ -1,0 +1,183 @@
+//! From exec to the first `next`: what the platform waits for at every cold start.
+//!
+//! Each run is a process of its own before a [`Platform`] that answers at once, and ends when `next` has come. What a busy machine
+//! adds to a run it only adds, so the least of some runs counts.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use sandbox::s3::S3Server;
+use tempfile::TempDir;
+use tokio::process::Command as Process;
+
+use crate::built::Built;
+use crate::figures::{Figure, Unit};
+use crate::platform::Platform;
+
+const RUNS: usize = 5;
+/// Valgrind is some fifty times as slow; a run that does not come so far is not counted.
+const LIMIT: Duration = Duration::from_secs(120);
+/// What a call of the platform for the next event begins with.
+const NEXT: &str = "GET /2020-01-01/extension/event/next";
+
+/// Words that the loader has to relocate.
+pub fn relocations(built: &Built) -> Option<u64> {
+    let output =
+        Command::new("readelf").args(["--relocs", "--wide"]).arg(&built.binary).env("LC_ALL", "C").output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    // "Relocation section '.rela.dyn' at offset 0x1 contains 27 entries:"; a packed section says below how many words it means.
+    let count = |line: &str| {
+        let (_, entries) = line.split_once("contains ").filter(|_| !line.contains(".relr"))?;
+        entries.split(' ').next()?.parse::<u64>().ok()
+    };
+    let packed = |line: &str| line.trim().strip_suffix(" offsets")?.parse::<u64>().ok();
+    Some(text.lines().filter_map(|line| count(line).or_else(|| packed(line))).sum())
+}
+
+/// Instructions, system calls, files and threads.
+pub async fn compared(ours: &Built, empty: &Built) -> Vec<Figure> {
+    let (our_trace, empty_trace) = (traced(&ours.binary).await, traced(&empty.binary).await);
+    let of = |trace: &Option<Trace>, figure: fn(&Trace) -> u64| trace.as_ref().map(figure);
+    vec![
+        Figure::new(
+            "instructions to the first next",
+            Unit::Count,
+            instructions(&ours.binary).await,
+            instructions(&empty.binary).await,
+        )
+        .at_most(2.5),
+        Figure::new(
+            "system calls to the first next",
+            Unit::Count,
+            of(&our_trace, |trace| trace.calls),
+            of(&empty_trace, |trace| trace.calls),
+        ),
+        Figure::new(
+            "files opened to the first next",
+            Unit::Count,
+            of(&our_trace, |trace| trace.files),
+            of(&empty_trace, |trace| trace.files),
+        ),
+        Figure::new(
+            "threads at the first next",
+            Unit::Count,
+            of(&our_trace, |trace| trace.threads),
+            of(&empty_trace, |trace| trace.threads),
+        ),
+    ]
+}
+
+/// Everything that an extension finds around it.
+pub struct Stage {
+    pub platform: Platform,
+    pub s3: S3Server,
+    pub tmp: TempDir,
+    _objects: TempDir,
+}
+
+impl Stage {
+    pub async fn new() -> Self {
+        let objects = tempfile::tempdir().expect("a directory");
+        let s3 = S3Server::start(objects.path()).await.expect("a store");
+        s3.create_bucket("logs").expect("a bucket");
+        Self {
+            platform: Platform::start().await,
+            s3,
+            tmp: tempfile::tempdir().expect("a directory"),
+            _objects: objects,
+        }
+    }
+
+    /// A process before this stage. Variables are the same for every binary, so that reading them costs the same.
+    pub fn process(&self, program: impl AsRef<std::ffi::OsStr>) -> Process {
+        let mut process = Process::new(program);
+        process
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("AWS_LAMBDA_RUNTIME_API", self.platform.address())
+            .env("AWS_LAMBDA_FUNCTION_NAME", "it")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1024")
+            .env("AWS_REGION", self.s3.region())
+            .env("AWS_ACCESS_KEY_ID", self.s3.access_key_id())
+            .env("AWS_SECRET_ACCESS_KEY", self.s3.secret_access_key())
+            .env("AWS_ENDPOINT_URL_S3", self.s3.endpoint())
+            .env("LOGSPOOL_DIR", self.tmp.path().join("spool"))
+            .env("LOGSPOOL_DESTINATION", "s3://logs/it")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        process
+    }
+}
+
+/// Until `next` has come once; `None` if the process ends before or takes for ever.
+async fn until_first_next(stage: &Stage, child: &mut tokio::process::Child) -> Option<()> {
+    tokio::select! {
+        () = stage.platform.until_next(1) => Some(()),
+        _ = child.wait() => None,
+        () = tokio::time::sleep(LIMIT) => None,
+    }
+}
+
+async fn instructions(binary: &Path) -> Option<u64> {
+    let mut least = None;
+    for _ in 0..RUNS {
+        let stage = Stage::new().await;
+        let mut valgrind = stage.process("valgrind");
+        valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(binary);
+        let mut child = valgrind.spawn().ok()?;
+        until_first_next(&stage, &mut child).await?;
+        // Valgrind says what it has counted when its program is terminated.
+        terminate(child.id()?);
+        let output = child.wait_with_output().await.ok()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let collected = said.lines().find_map(|line| line.split_once("Collected :"))?.1.trim().parse().ok()?;
+        least = Some(least.map_or(collected, |least: u64| least.min(collected)));
+    }
+    least
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Trace {
+    calls: u64,
+    files: u64,
+    threads: u64,
+}
+
+async fn traced(binary: &Path) -> Option<Trace> {
+    let mut least: Option<Trace> = None;
+    for _ in 0..RUNS {
+        let stage = Stage::new().await;
+        let log = stage.tmp.path().join("strace");
+        let mut strace = stage.process("strace");
+        strace.args(["-f", "-qq", "-s", "48", "-o"]).arg(&log).arg(binary);
+        let mut child = strace.spawn().ok()?;
+        until_first_next(&stage, &mut child).await?;
+        terminate(child.id()?);
+        child.wait().await.ok()?;
+        let trace = trace(&fs::read_to_string(log).ok()?)?;
+        least = Some(least.filter(|least| least.calls <= trace.calls).unwrap_or(trace));
+    }
+    least
+}
+
+/// What a log of strace tells of the calls up to the one that asks for the next event.
+fn trace(log: &str) -> Option<Trace> {
+    let lines: Vec<_> = log.lines().collect();
+    let end = lines.iter().position(|line| line.contains(NEXT))?;
+    // A call that was interrupted by one of another thread ends in a line of its own.
+    let calls: Vec<_> = lines[..=end].iter().filter(|line| line.contains('(') && !line.contains(" resumed>")).collect();
+    let is = |line: &str, name: &str| line.split_once(' ').is_some_and(|(_, call)| call.trim_start().starts_with(name));
+    let files = calls.iter().filter(|line| is(line, "open") && !line.contains(" = -1 ")).count();
+    let threads = 1 + calls.iter().filter(|line| is(line, "clone")).count();
+    Some(Trace { calls: calls.len() as u64, files: files as u64, threads: threads as u64 })
+}
+
+fn terminate(pid: u32) {
+    // One that has ended already is what is wanted.
+    let _ = Command::new("kill").args(["-TERM", &pid.to_string()]).status();
+}
