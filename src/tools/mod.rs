@@ -16,15 +16,17 @@ mod progress;
 mod recover;
 mod spool_cat;
 mod table;
+mod usage;
 mod verify;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use arguments::{Command, USAGE, Usage};
+use arguments::{Command, USAGE};
 use look_error::LookError;
 use spool::InspectError;
+use usage::Usage;
 
 use crate::config::{self, Env, StoreSettings};
 use crate::deadline::now_ms;
