@@ -110,7 +110,6 @@ fn write_scenario(scenario: &Scenario, out: &mut dyn Write) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Options;
     use super::super::report::tests::{options, told};
 
     #[test]
