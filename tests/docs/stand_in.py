@@ -20,6 +20,8 @@ RESCUED = "s3://other-bucket/rescued"
 # There is no such bucket, so everything goes to the fallback.
 NOWHERE = "s3://no-such-bucket/nothing"
 LOG_GROUP = "/aws/lambda/orders"
+# What an invocation that went wrong has printed, as Python's runtime does.
+EXCEPTION = {"says": "[ERROR] ValueError: no such order\rTraceback (most recent call last):"}
 # A command of the preparation takes a second or two; a busy machine is given this.
 LIMIT_SECONDS = 60
 TRUST = {
@@ -75,7 +77,7 @@ class StandIn:
         finally:
             process.kill()
         if process.returncode != 0:
-            raise RuntimeError(f"{process.args} ended with {process.returncode}: {output}")
+            raise RuntimeError(f"{Path(process.args[0]).name} ended with {process.returncode}: {output}")
         return output
 
     def life(self, sandbox, extension, settings, *words):
@@ -88,8 +90,9 @@ class StandIn:
     def fill(self, sandbox, extension):
         for bucket in BUCKETS:
             self.ask(do="create_bucket", bucket=bucket, versioned=False, object_lock=False)
+        one_that_went_wrong = ["--request-id", REQUEST, "--work", json.dumps(EXCEPTION)]
         lives = [
-            self.life(sandbox, extension, {"DESTINATION": PLACE, "INVOCATIONS": "true"}, "--request-id", REQUEST),
+            self.life(sandbox, extension, {"DESTINATION": PLACE, "INVOCATIONS": "true"}, *one_that_went_wrong),
             self.life(sandbox, extension, {"DESTINATION": NOWHERE, "FALLBACK": RESCUED}),
             self.life(sandbox, extension, {"DESTINATION": NOWHERE, "FALLBACK": "stdout:"}),
         ]

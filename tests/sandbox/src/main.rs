@@ -14,6 +14,7 @@ usage: sandbox --extension PATH [options]
   --name NAME         what the function is called
   --invocations N     invocations to run (default 5)
   --request-id ID     of the first invocation; made up by default
+  --work JSON         what the built-in function does in each of them: members of `Work`
   --env K=V           a variable of the extension; may be repeated
   --tmp DIR           the directory that plays /tmp
   --keep              keep /tmp and print where it is";
@@ -25,6 +26,7 @@ struct Arguments {
     name: Option<String>,
     invocations: u32,
     request_id: Option<String>,
+    work: Work,
     variables: Vec<(String, String)>,
     tmp: Option<PathBuf>,
     keep: bool,
@@ -34,7 +36,7 @@ impl Arguments {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut extension = None;
         let (mut function, mut invocations) = (Function::built_in(), 5);
-        let (mut name, mut request_id) = (None, None);
+        let (mut name, mut request_id, mut work) = (None, None, Work::default());
         let (mut variables, mut tmp, mut keep) = (Vec::new(), None, false);
         while let Some(option) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("{option} needs a value"));
@@ -43,6 +45,7 @@ impl Arguments {
                 "--function" => function = command(&value()?)?,
                 "--name" => name = Some(value()?),
                 "--request-id" => request_id = Some(value()?),
+                "--work" => work = serde_json::from_str(&value()?).map_err(|error| format!("--work: {error}"))?,
                 "--invocations" => invocations = value()?.parse().map_err(|_| "--invocations needs a number")?,
                 "--env" => variables.push(variable(&value()?)?),
                 "--tmp" => tmp = Some(value()?.into()),
@@ -51,7 +54,7 @@ impl Arguments {
             }
         }
         let extension = extension.ok_or("--extension is missing")?;
-        Ok(Self { extension, function, name, invocations, request_id, variables, tmp, keep })
+        Ok(Self { extension, function, name, invocations, request_id, work, variables, tmp, keep })
     }
 }
 
@@ -107,8 +110,8 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let mut request_id = arguments.request_id;
     for number in 1..=arguments.invocations {
         let handle = match request_id.take() {
-            Some(request_id) => sandbox.invoke_start_as(request_id, Work::default()),
-            None => sandbox.invoke_start(Work::default()),
+            Some(request_id) => sandbox.invoke_start_as(request_id, arguments.work.clone()),
+            None => sandbox.invoke_start(arguments.work.clone()),
         };
         let invocation = handle.finished().await;
         let result = match &invocation.result {
