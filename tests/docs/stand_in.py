@@ -80,6 +80,18 @@ class StandIn:
             raise RuntimeError(f"{Path(process.args[0]).name} ended with {process.returncode}: {output}")
         return output
 
+    def finish_all(self, processes):
+        """As `finish`; when one fails the others are waited for all the same, since they write where somebody clears up then."""
+        outputs, failures = [], []
+        for process in processes:
+            try:
+                outputs.append(self.finish(process))
+            except (RuntimeError, subprocess.SubprocessError) as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        return outputs
+
     def life(self, sandbox, extension, settings, *words):
         """Begins one life of the function `orders` with the extension, on a disk of its own."""
         settings = settings | {"DIR": tempfile.mkdtemp(prefix="spool-", dir=self.work)}
@@ -96,7 +108,7 @@ class StandIn:
             self.life(sandbox, extension, {"DESTINATION": NOWHERE, "FALLBACK": RESCUED}),
             self.life(sandbox, extension, {"DESTINATION": NOWHERE, "FALLBACK": "stdout:"}),
         ]
-        outputs = [self.finish(life) for life in lives]
+        outputs = self.finish_all(lives)
         self.log(line.removeprefix("extension: ") for line in outputs[-1].split("\n") if "logspool-part" in line)
         days = {line.split("/")[2] for line in self.keys("your-bucket")}
         for day in days - {f"dt={DAY}"}:
