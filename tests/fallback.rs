@@ -93,7 +93,8 @@ async fn outage(world: &World, settings: &[(&str, &str)]) -> Sandbox {
 fn recover(root: &Path, log: &[String]) -> PathBuf {
     let (dir, export) = (root.join("recovered"), root.join("export.txt"));
     std::fs::write(&export, log.join("\n")).unwrap();
-    let output = Command::new(world::desk()).arg("recover").arg(&dir).arg(&export).output().unwrap();
+    let output =
+        Command::new(world::desk()).args(["recover", "recovered"]).arg(&export).current_dir(root).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!((output.status.code(), said.as_str()), (Some(0), ""), "{}", String::from_utf8_lossy(&output.stdout));
     dir

@@ -1,15 +1,13 @@
-//! What `deploy/layer/build` makes: a zip with one file, of a binary that runs wherever Lambda runs one.
+//! What `deploy/layer/build` makes a layer of: a binary that runs wherever Lambda runs one. How it is packed is tested where
+//! that is done.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
 
 mod prepared;
 mod world;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-
-use tempfile::TempDir;
 
 fn deploy(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/layer").join(file)
@@ -24,32 +22,9 @@ fn check(binary: &Path, architecture: &str) -> (Option<i32>, String) {
     run(Command::new(deploy("check")).arg(binary).arg(architecture))
 }
 
-fn pack(binary: &Path, layer: &Path) -> Vec<u8> {
-    let (code, said) = run(Command::new("python3").arg(deploy("pack.py")).arg(binary).arg(layer));
-    assert_eq!(code, Some(0), "{said}");
-    fs::read(layer).unwrap()
-}
-
 /// The architecture of this machine, as Lambda calls it, and the other one.
 fn architectures() -> [&'static str; 2] {
     if cfg!(target_arch = "aarch64") { ["arm64", "x86_64"] } else { ["x86_64", "arm64"] }
-}
-
-#[test]
-fn a_layer_is_one_file_that_everybody_may_run_and_the_same_bytes_each_time() {
-    let directory = TempDir::new().unwrap();
-    let (binary, copy) = (directory.path().join("logspool"), directory.path().join("copy"));
-    fs::write(&binary, b"\x7fELF and so on".repeat(1_000)).unwrap();
-    fs::copy(&binary, &copy).unwrap();
-    // Another day, another mode, another name.
-    let (layer, again) = (directory.path().join("a.zip"), directory.path().join("b/c.zip"));
-    fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    fs::File::options().write(true).open(&copy).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
-    assert_eq!(pack(&binary, &layer), pack(&copy, &again));
-
-    let script = "import sys, zipfile\nfor it in zipfile.ZipFile(sys.argv[1]).infolist(): print(it.filename, oct(it.external_attr >> 16), it.file_size)";
-    let (code, listed) = run(Command::new("python3").args(["-c", script]).arg(&layer));
-    assert_eq!((code, listed.as_str()), (Some(0), "extensions/logspool 0o100755 14000\n"));
 }
 
 #[test]

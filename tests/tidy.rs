@@ -115,9 +115,12 @@ fn pure_modules_have_no_clock_no_socket_and_no_task() {
         "src/tools/doctor/remedy.rs",
         "src/tools/doctor/veil.rs",
         "src/tools/plan/advice.rs",
+        "src/tools/plan/arguments.rs",
         "src/tools/plan/model.rs",
         "src/tools/plan/prices.rs",
+        "src/tools/plan/report.rs",
         "src/tools/plan/scenario.rs",
+        "src/tools/plan/words.rs",
         "src/upload/retry.rs",
         "src/upload/store/meaning.rs",
         "src/upload/store/s3/bucket.rs",
@@ -169,13 +172,31 @@ fn the_readme_has_the_table_of_settings() {
     }
 }
 
+/// Every Markdown file of the repository, with its text.
+fn documents() -> Vec<(PathBuf, String)> {
+    let (mut found, mut folders) = (Vec::new(), vec![root().to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let is_ours = !name.starts_with('.') && !["target", "node_modules"].contains(&name.as_str());
+            if path.is_dir() && is_ours {
+                folders.push(path);
+            } else if name.ends_with(".md") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    assert!(found.len() >= 9, "{found:?}");
+    found
+}
+
 #[test]
 fn every_file_that_is_named_in_the_documents_exists() {
-    let documents =
-        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "docs/troubleshooting.md", "docs/tuning.md"];
-    for document in documents {
-        let text = fs::read_to_string(root().join(document)).unwrap();
-        for word in text.split(|c: char| c.is_whitespace() || "`()[]|,;".contains(c)) {
+    for (document, text) in documents() {
+        let document = relative(&document);
+        for word in text.split(|c: char| c.is_whitespace() || "`()[]|,;\"".contains(c)) {
             let looks_like_a_path =
                 ["src/", "spool/", "tests/", "examples/"].iter().any(|folder| word.starts_with(folder));
             let path = PathBuf::from(word.trim_end_matches(['.', ':']));
@@ -184,6 +205,54 @@ fn every_file_that_is_named_in_the_documents_exists() {
             }
         }
     }
+}
+
+/// A text without its blocks of code.
+fn prose(text: &str) -> String {
+    let mut is_code = false;
+    let lines = text.lines().filter(|line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        !is_code && !is_fence
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The anchors of a text's headings, as GitHub makes them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let mut anchors = BTreeSet::new();
+    for line in prose(text).lines().filter(|line| line.starts_with('#')) {
+        let heading = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        let anchor: String = kept.map(|c| if c == ' ' { '-' } else { c }).collect();
+        let numbered = (1..).map(|number| format!("{anchor}-{number}"));
+        let free = std::iter::once(anchor.clone()).chain(numbered).find(|anchor| !anchors.contains(anchor));
+        anchors.extend(free);
+    }
+    anchors
+}
+
+#[test]
+fn every_link_within_the_documents_leads_somewhere() {
+    let documents = documents();
+    let mut seen = 0;
+    for (document, text) in &documents {
+        for link in prose(text).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") {
+                continue;
+            }
+            seen += 1;
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { document.clone() } else { document.parent().unwrap().join(file) };
+            let of = relative(document);
+            assert!(target.exists(), "{of} links to {link}, which is not there");
+            if !anchor.is_empty() {
+                let text = fs::read_to_string(&target).unwrap();
+                assert!(anchors(&text).contains(anchor), "{of} links to {link}, which has no such heading");
+            }
+        }
+    }
+    assert!(seen > 20, "only {seen} links were found");
 }
 
 /// A literal up to its closing quote, as it is printed: `…` stands for what is put into it.

@@ -23,7 +23,7 @@ use file::{Layers, SettingsFile};
 use settings::Setting;
 use spool::{Codec, Compression, SpoolLimits, WhenFull};
 use value::Rule;
-pub use vars::{Env, Over, Vars};
+pub use vars::{Over, Vars, environment};
 
 use crate::intake::filter::Filter;
 use crate::intake::{Concurrency, LineSettings};

@@ -1,6 +1,7 @@
 //! Where settings come from: the process, a file under it, or a map in a test. No test changes the real environment.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 
 /// Looks variables up.
 pub trait Vars {
@@ -46,21 +47,13 @@ impl Vars for Over<'_> {
     }
 }
 
-/// The environment of the process.
-#[derive(Debug, Clone, Copy)]
-pub struct Env;
-
-impl Vars for Env {
-    fn get(&self, name: &str) -> Option<String> {
-        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
-    }
-
-    fn names(&self, prefix: &str) -> Vec<String> {
-        std::env::vars_os()
-            .filter_map(|(name, _)| name.into_string().ok())
-            .filter(|name| name.starts_with(prefix))
-            .collect()
-    }
+/// The environment of the process, read once: some ninety names are looked up before the first `next`, and each look into the
+/// environment itself goes through all of it.
+///
+/// A variable whose name is not Unicode is none of ours.
+pub fn environment() -> BTreeMap<String, String> {
+    let text = |value: OsString| value.into_string().unwrap_or_else(|odd| odd.to_string_lossy().into_owned());
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, text(value)))).collect()
 }
 
 impl Vars for BTreeMap<String, String> {

@@ -7,9 +7,9 @@ use lexopt::prelude::{Long, Short, Value, ValueExt as _};
 use spool::SegmentId;
 
 use super::moment::{duration, moment};
+use super::usage::Usage;
 use super::{cat, plan, verify};
 use crate::archive::partition::Span;
-use crate::config::value;
 
 pub(super) const USAGE: &str = "\
 usage: logspool cat PLACE...               delivered lines, in the order of their times
@@ -84,17 +84,6 @@ pub(super) enum Command {
     Help,
 }
 
-/// Words that make no sense.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Usage {
-    #[error("{0}")]
-    Words(#[from] lexopt::Error),
-    #[error("{0}")]
-    Value(String),
-    #[error("{0}: `logspool --help` tells what there is")]
-    Command(String),
-}
-
 impl Command {
     /// `now_ms` is what ages count from.
     pub(super) fn parse(arguments: &[OsString], now_ms: i64) -> Result<Self, Usage> {
@@ -110,7 +99,7 @@ impl Command {
             "cat" => cat_options(&mut words, now_ms),
             "verify" => verify_options(&mut words, now_ms),
             "doctor" => doctor_options(&mut words),
-            "plan" => plan_options(&mut words),
+            "plan" => Ok(plan::options(&mut words)?.map_or(Self::Help, Self::Plan)),
             "spool" => spool_command(&values(&mut words)?),
             "recover" => match values(&mut words)?.split_first() {
                 Some((dir, files)) => Ok(Self::Recover(dir.into(), files.iter().map(PathBuf::from).collect())),
@@ -195,88 +184,6 @@ fn doctor_options(words: &mut lexopt::Parser) -> Result<Command, Usage> {
     Ok(Command::Doctor { destinations, is_json })
 }
 
-fn plan_options(words: &mut lexopt::Parser) -> Result<Command, Usage> {
-    let (mut invocations_per_day, mut bytes_per_invocation, mut memory_mb) = (None, None, None);
-    let mut options = plan::Options {
-        invocations_per_day: 0,
-        bytes_per_invocation: 0,
-        memory_mb: 0,
-        gap: None,
-        environments: None,
-        duration: plan::DURATION_DEFAULT,
-        life: plan::LIFE_DEFAULT,
-        compression_ratio: None,
-        retention_days: plan::RETENTION_DAYS_DEFAULT,
-        architecture: plan::Architecture::X86_64,
-        is_json: false,
-    };
-    while let Some(word) = words.next()? {
-        let Long(name) = word else {
-            match word {
-                Short('h') => return Ok(Command::Help),
-                other => return Err(other.unexpected().into()),
-            }
-        };
-        let name = name.to_owned();
-        let mut reader = Reader { words, name: &name };
-        match name.as_str() {
-            "invocations-per-day" => invocations_per_day = Some(reader.number(1, plan::INVOCATIONS_MAX)?),
-            "bytes-per-invocation" => bytes_per_invocation = Some(reader.size(1, plan::BYTES_MAX)?),
-            "memory" => memory_mb = Some(reader.number(plan::MEMORY_MB.0, plan::MEMORY_MB.1)?),
-            "gap" => options.gap = Some(reader.time(plan::GAP_MAX)?),
-            "environments" => options.environments = Some(reader.number(1, plan::ENVIRONMENTS_MAX)?),
-            "duration" => options.duration = reader.time(plan::DURATION_MAX)?,
-            "life" => options.life = reader.time(plan::LIFE_MAX)?,
-            "compression-ratio" => options.compression_ratio = Some(reader.ratio()?),
-            "retention-days" => options.retention_days = reader.number(1, plan::RETENTION_DAYS_MAX)?,
-            "architecture" => {
-                options.architecture = reader.read(|text| value::word(&plan::Architecture::ALL, text))?;
-            }
-            "json" => options.is_json = true,
-            "help" => return Ok(Command::Help),
-            _ => return Err(Long(&name).unexpected().into()),
-        }
-    }
-    let missing = |name: &str| Usage::Command(format!("plan: --{name} is missing"));
-    options.invocations_per_day = invocations_per_day.ok_or_else(|| missing("invocations-per-day"))?;
-    options.bytes_per_invocation = bytes_per_invocation.ok_or_else(|| missing("bytes-per-invocation"))?;
-    options.memory_mb = memory_mb.ok_or_else(|| missing("memory"))?;
-    Ok(Command::Plan(options))
-}
-
-/// Reads the value of an option, by the rules of the settings.
-struct Reader<'a> {
-    words: &'a mut lexopt::Parser,
-    name: &'a str,
-}
-
-impl Reader<'_> {
-    fn read<T>(&mut self, read: impl Fn(&str) -> Result<T, value::Rule>) -> Result<T, Usage> {
-        let text = self.words.value()?.string()?;
-        read(&text).map_err(|rule| Usage::Value(format!("--{} {text:?}: {rule}", self.name)))
-    }
-
-    fn number(&mut self, least: u64, most: u64) -> Result<u64, Usage> {
-        self.read(|text| value::within(value::number(text)?, least, most, |bound| bound.to_string()))
-    }
-
-    fn size(&mut self, least: u64, most: u64) -> Result<u64, Usage> {
-        self.read(|text| value::within(value::size(text)?, least, most, value::show_size))
-    }
-
-    fn time(&mut self, most: std::time::Duration) -> Result<std::time::Duration, Usage> {
-        let least = std::time::Duration::from_millis(1);
-        self.read(|text| value::within(value::duration(text)?, least, most, value::show_duration))
-    }
-
-    fn ratio(&mut self) -> Result<f64, Usage> {
-        self.read(|text| {
-            let ratio = text.parse().map_err(|_| "a number like 6.4 is expected".to_owned())?;
-            value::within(ratio, 0.1, 1_000.0, |bound| bound.to_string())
-        })
-    }
-}
-
 fn cat_options(words: &mut lexopt::Parser, now_ms: i64) -> Result<Command, Usage> {
     let (mut span, mut follows, mut every) = (Span::ALL, false, None);
     let mut options = cat::Options {
@@ -359,24 +266,6 @@ mod tests {
             ("cat s3://a --every 5s", "--every says how often --follow looks"),
             ("cat s3://a --follow --every 0s", "at least 1s"),
             ("cat s3://a --deep", "--deep"),
-            ("plan", "plan: --invocations-per-day is missing"),
-            ("plan --invocations-per-day 1 --memory 128", "plan: --bytes-per-invocation is missing"),
-            ("plan --invocations-per-day 1 --bytes-per-invocation 1", "plan: --memory is missing"),
-            ("plan --invocations-per-day 0", "--invocations-per-day \"0\": it must be between 1 and 1000000000000"),
-            ("plan --bytes-per-invocation many", "--bytes-per-invocation \"many\": a size like 4MiB"),
-            ("plan --memory 64", "--memory \"64\": it must be between 128 and 10240"),
-            ("plan --gap 5", "--gap \"5\": a duration like 250ms"),
-            ("plan --gap 25h", "--gap \"25h\": it must be between 1ms and 1440m"),
-            ("plan --environments 0", "--environments \"0\""),
-            ("plan --duration 16m", "--duration \"16m\": it must be between 1ms and 15m"),
-            ("plan --life 0s", "--life \"0s\""),
-            ("plan --compression-ratio half", "--compression-ratio \"half\": a number like 6.4 is expected"),
-            ("plan --compression-ratio NaN", "it must be between 0.1 and 1000"),
-            ("plan --retention-days 0", "--retention-days \"0\""),
-            ("plan --architecture mips", "--architecture \"mips\": one of x86_64, arm64 is expected"),
-            ("plan --memory", "--memory"),
-            ("plan --sometimes 1", "--sometimes"),
-            ("plan 12", "12"),
             ("verify", "verify: PLACE is missing"),
             ("verify s3://a --depp", "--depp"),
             ("verify s3://a --since", "--since"),
@@ -408,41 +297,6 @@ mod tests {
         assert_eq!(options.places, ["s3://a/b", "file:///c"]);
         assert_eq!((options.since_ms, options.settle.as_secs()), (Some(990_000), 3_600));
         assert!(options.deep && options.json && !options.strict && !options.invocations);
-    }
-
-    #[test]
-    fn a_plan_needs_three_figures_and_takes_the_rest_as_usual() {
-        let seconds = std::time::Duration::from_secs;
-        let usual = plan::Options {
-            invocations_per_day: 1_000,
-            bytes_per_invocation: 2_000,
-            memory_mb: 512,
-            gap: None,
-            environments: None,
-            duration: std::time::Duration::from_millis(100),
-            life: seconds(7_200),
-            compression_ratio: None,
-            retention_days: 30,
-            architecture: plan::Architecture::X86_64,
-            is_json: false,
-        };
-        let needed = "plan --invocations-per-day 1000 --bytes-per-invocation 2KB --memory 512";
-        assert_eq!(parse(needed), Ok(Command::Plan(usual.clone())));
-        let all = plan::Options {
-            gap: Some(seconds(30)),
-            environments: Some(3),
-            duration: seconds(2),
-            life: seconds(3_600),
-            compression_ratio: Some(7.5),
-            retention_days: 90,
-            architecture: plan::Architecture::Arm64,
-            is_json: true,
-            ..usual
-        };
-        let options = "--gap 30s --environments 3 --duration 2s --life 1h --compression-ratio 7.5 --retention-days=90 \
-                       --architecture arm64 --json";
-        assert_eq!(parse(&format!("{needed} {options}")), Ok(Command::Plan(all)));
-        assert_eq!(parse("plan --memory 512 -h"), Ok(Command::Help));
     }
 
     #[test]

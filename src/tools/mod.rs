@@ -16,17 +16,19 @@ mod progress;
 mod recover;
 mod spool_cat;
 mod table;
+mod usage;
 mod verify;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use arguments::{Command, USAGE, Usage};
+use arguments::{Command, USAGE};
 use look_error::LookError;
 use spool::InspectError;
+use usage::Usage;
 
-use crate::config::{self, Env, StoreSettings};
+use crate::config::{self, StoreSettings, environment};
 use crate::deadline::now_ms;
 
 /// How a tool ended.
@@ -102,13 +104,14 @@ fn run_with(arguments: &[OsString], out: &mut dyn Write, err: &mut dyn Write) ->
         Command::Recover(dir, files) => recover::run(&dir, &files, &mut io::stdin().lock(), out, err),
         Command::Cat(options) => cat::run(&options, &places(&options.places)?, out, err),
         Command::Verify(options) => verify::run(&options, &places(&options.places)?, now_ms(), out),
-        Command::Plan(options) => plan::run(&options, &Env, out, err),
+        Command::Plan(options) => plan::run(&options, &environment(), out, err),
     }
 }
 
 /// What is there behind the names of places.
 fn places(names: &[String]) -> Result<Vec<StoreSettings>, Failure> {
-    names.iter().map(|name| config::place(name, &Env).map_err(Failure::Place)).collect()
+    let environment = environment();
+    names.iter().map(|name| config::place(name, &environment).map_err(Failure::Place)).collect()
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ import os
 import sys
 from functools import partial
 
-# Three calls make the user; from then on every signature is verified.
-os.environ["INITIAL_NO_AUTH_ACTION_COUNT"] = "3"
+# Three calls make the user; from then on every signature is verified, unless whoever starts it wants none to be.
+os.environ.setdefault("INITIAL_NO_AUTH_ACTION_COUNT", "3")
 os.environ["S3_IGNORE_SUBDOMAIN_BUCKETNAME"] = "1"
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 

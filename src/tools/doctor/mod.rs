@@ -25,7 +25,7 @@ use report::{Check, Report};
 use veil::Veil;
 
 use super::Outcome;
-use crate::config::{Config, ConfigErrors, Delivery, Env, Over, StoreSettings, Vars, settings};
+use crate::config::{self, Config, ConfigErrors, Delivery, Over, StoreSettings, Vars, settings};
 use crate::logging::{self, Level};
 use crate::upload::store::s3::{Probe, S3Settings};
 
@@ -42,7 +42,8 @@ pub(super) fn run(
     // What it would say of itself is in the table.
     logging::set_level(Level::Error);
     let given = given(destinations);
-    let vars = Over { over: &given, under: &Env, shown: &|_| "DESTINATION".to_owned() };
+    let environment = config::environment();
+    let vars = Over { over: &given, under: &environment, shown: &|_| "DESTINATION".to_owned() };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

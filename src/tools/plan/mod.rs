@@ -2,61 +2,65 @@
 //!
 //! ```text
 //! arguments, settings --scenario--> model --objects, holds--> prices --dollars--> report
-//!                                     └----> advice -------------------------------┘
+//!                                     └----> advice ------------------------------┴-> table, words
 //! ```
 
 mod advice;
+mod arguments;
 mod model;
 mod prices;
 mod report;
 mod scenario;
+mod table;
+mod words;
 
 use std::io::Write;
 use std::time::Duration;
 
-pub(super) use prices::Architecture;
+pub(super) use arguments::options;
+use prices::Architecture;
 use report::Plan;
 use scenario::Scenario;
 
-use super::arguments::Usage;
+use super::usage::Usage;
 use super::{Failure, Outcome};
 use crate::config::{Config, Vars};
 
 /// A handler that answers a request.
-pub(super) const DURATION_DEFAULT: Duration = Duration::from_millis(100);
+const DURATION_DEFAULT: Duration = Duration::from_millis(100);
 /// "Lambda terminates execution environments every few hours"
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>).
-pub(super) const LIFE_DEFAULT: Duration = Duration::from_secs(2 * 60 * 60);
+const LIFE_DEFAULT: Duration = Duration::from_secs(2 * 60 * 60);
 /// A month, as the prices of storage count.
-pub(super) const RETENTION_DAYS_DEFAULT: u64 = 30;
+const RETENTION_DAYS_DEFAULT: u64 = 30;
 
 /// Bounds of arguments: beyond is a slip of the hand. Those of memory and duration are Lambda's
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
-pub(super) const INVOCATIONS_MAX: u64 = 1_000_000_000_000;
-pub(super) const BYTES_MAX: u64 = 1 << 30;
-pub(super) const MEMORY_MB: (u64, u64) = (128, 10_240);
-pub(super) const DURATION_MAX: Duration = Duration::from_secs(15 * 60);
-pub(super) const GAP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-pub(super) const LIFE_MAX: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-pub(super) const ENVIRONMENTS_MAX: u64 = 1_000_000;
-pub(super) const RETENTION_DAYS_MAX: u64 = 3_653;
+const INVOCATIONS_MAX: u64 = 1_000_000_000_000;
+const BYTES_MAX: u64 = 1 << 30;
+const MEMORY_MB: (u64, u64) = (128, 10_240);
+const DURATION_MAX: Duration = Duration::from_secs(15 * 60);
+const GAP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+const LIFE_MAX: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+const ENVIRONMENTS_MAX: u64 = 1_000_000;
+const RETENTION_DAYS_MAX: u64 = 3_653;
 
 /// What the function does.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Options {
-    pub(super) invocations_per_day: u64,
-    pub(super) bytes_per_invocation: u64,
-    pub(super) memory_mb: u64,
+    invocations_per_day: u64,
+    bytes_per_invocation: u64,
+    memory_mb: u64,
     /// From start to start in one environment; else invocations are spread evenly.
-    pub(super) gap: Option<Duration>,
+    gap: Option<Duration>,
     /// Else as few as can take the invocations.
-    pub(super) environments: Option<u64>,
-    pub(super) duration: Duration,
-    pub(super) life: Duration,
-    pub(super) compression_ratio: Option<f64>,
-    pub(super) retention_days: u64,
-    pub(super) architecture: Architecture,
-    pub(super) is_json: bool,
+    environments: Option<u64>,
+    duration: Duration,
+    life: Duration,
+    compression_ratio: Option<f64>,
+    retention_days: u64,
+    architecture: Architecture,
+    is_json: bool,
 }
 
 pub(super) fn run(

@@ -1,12 +1,12 @@
-//! Public list prices of `us-east-1`, in dollars, as of 2026-08 (Lambda) and 2025-09 (CloudWatch, S3). A GB is 10^9
-//! bytes everywhere, so that columns compare; AWS counts some of them as 2^30.
+//! Public list prices of `us-east-1`, in dollars, as of 2026-08 (Lambda) and 2025-09 (CloudWatch), without a date (S3). A
+//! GB is 10^9 bytes everywhere, so that columns compare; AWS counts some of them as 2^30.
 //!
 //! Lambda: <https://aws.amazon.com/lambda/pricing/>, CloudWatch: <https://aws.amazon.com/cloudwatch/pricing/>,
 //! S3: <https://aws.amazon.com/s3/pricing/>.
 
 /// What the footer says of them.
 pub(super) const SOURCE: [&str; 2] = [
-    "list prices of us-east-1 (Lambda as of 2026-08, CloudWatch and S3 as of 2025-09), no free tiers, a month of 30 days:",
+    "list prices of us-east-1 (Lambda as of 2026-08, CloudWatch as of 2025-09, S3 undated), no free tiers, a month of 30 days:",
     "https://aws.amazon.com/lambda/pricing/ https://aws.amazon.com/cloudwatch/pricing/ https://aws.amazon.com/s3/pricing/",
 ];
 
@@ -33,13 +33,13 @@ pub(super) const NATIVE_DELIVERY: Tiers =
 
 /// What the function runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Architecture {
+pub(super) enum Architecture {
     X86_64,
     Arm64,
 }
 
 impl Architecture {
-    pub(in super::super) const ALL: [(&str, Self); 2] = [("x86_64", Self::X86_64), ("arm64", Self::Arm64)];
+    pub(super) const ALL: [(&str, Self); 2] = [("x86_64", Self::X86_64), ("arm64", Self::Arm64)];
 
     pub(super) fn name(self) -> &'static str {
         match self {

@@ -1,29 +1,17 @@
-//! The plan: dollars of three ways to keep the same logs, and what is said about them.
+//! The plan: objects, holds and dollars of three ways to keep the same logs.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use serde::Serialize;
 
-use super::advice::{Advice, TARGET_BYTES, Why, advise, lines_wait_ms};
-use super::model::{Forecast, Rules};
+use super::advice::{Advice, TARGET_BYTES, advise};
+use super::model::Forecast;
 use super::prices::{self, CLOUDWATCH_INGESTION, CLOUDWATCH_STORAGE_GB_MONTH, NATIVE_DELIVERY, S3_STORAGE_GB_MONTH};
 use super::scenario::Scenario;
-use crate::config::value::{show_duration, show_size};
-use crate::lifecycle::machine::drain_policy::DrainStrategy;
-use crate::tools::table::{Table, grouped};
+use super::words::{changes, told};
 
 /// As AWS counts a month of storage in round figures.
-const MONTH_DAYS: f64 = 30.0;
-
-/// What is left out, a line each.
-const LEFT_OUT: [&str; 5] = [
-    "bursts and nights: invocations are alike and evenly spread; failed ones, which ship at once, are not counted",
-    "environments that idle and are ended before --life, mostly after minutes: each leaves one object more",
-    "KMS, retries, reading, what carries data to S3 (free with a gateway endpoint), the start of the extension",
-    "CPU that compression and uploads take from a handler that runs",
-    "what each record costs on top: some 26 bytes in CloudWatch; time, type and number in a line of ours",
-];
+pub(super) const MONTH_DAYS: f64 = 30.0;
 
 /// Dollars of a month.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -113,73 +101,6 @@ impl Plan {
         serde_json::to_writer(&mut *out, self)?;
         writeln!(out)
     }
-
-    pub(super) fn write_table(&self, scenario: &Scenario, out: &mut dyn Write) -> io::Result<()> {
-        write_scenario(scenario, out)?;
-        writeln!(out)?;
-        self.table(scenario.retention_days).write("", out)?;
-        writeln!(out)?;
-        said("held", &[&self.held()], out)?;
-        let native = kilobytes(self.cheaper_than_native_delivery_from_bytes);
-        let cloudwatch = kilobytes(self.cheaper_than_cloudwatch_from_bytes);
-        let here = kilobytes(self.raw_bytes_per_object);
-        let break_even = format!(
-            "from {native} raw per object upwards a PUT is cheaper than native delivery, from {cloudwatch} than CloudWatch; here {here}"
-        );
-        said("break-even", &[&break_even], out)?;
-        let advice: Vec<&str> = self.advice.lines().collect();
-        said("object size", &advice, out)?;
-        writeln!(out)?;
-        said("prices", &prices::SOURCE, out)?;
-        said("left out", &LEFT_OUT, out)
-    }
-
-    fn table(&self, retention_days: f64) -> Table<5> {
-        let mut table = Table::new(["", ">a day", ">a month", ">CloudWatch", ">native delivery to S3"]);
-        let none = String::new;
-        let month = |per_day: f64| per_day * MONTH_DAYS;
-        let raw = self.raw_bytes_per_day;
-        table.row(["raw logs".into(), volume(raw), volume(month(raw)), none(), none()]);
-        let objects = self.objects_per_day;
-        let decimals = usize::from(objects < 10.0);
-        table.row(["objects".into(), figure(objects, decimals), figure(month(objects), 0), none(), none()]);
-        table.row(["raw in an object".into(), kilobytes(self.raw_bytes_per_object), none(), none(), none()]);
-        let mut dollars_of = |name: String, part: fn(&Costs) -> f64, others: bool| {
-            let ours = part(&self.logspool_dollars_per_month);
-            let other = |costs: &Costs| if others { dollars(part(costs)) } else { none() };
-            table.row([
-                name,
-                dollars(ours / MONTH_DAYS),
-                dollars(ours),
-                other(&self.cloudwatch_dollars_per_month),
-                other(&self.native_delivery_dollars_per_month),
-            ]);
-        };
-        dollars_of("PUTs; ingestion; delivery".into(), |costs| costs.writing, true);
-        dollars_of(format!("storage of {retention_days} days"), |costs| costs.storage, true);
-        dollars_of("time held, billed".into(), |costs| costs.held_time, false);
-        dollars_of("total".into(), |costs| costs.total, true);
-        table
-    }
-
-    fn held(&self) -> String {
-        if self.held_ms <= 0.0 {
-            return "nobody: uploads happen while handlers run".into();
-        }
-        let (median, ms, share) = (self.held_ms_median, self.held_ms, self.held_invocations_share);
-        let share = figure(share * 100.0, if share < 0.1 { 2 } else { 0 });
-        format!(
-            "{share} % of the invocations for {ms} ms after the function has finished, median {median} ms; no response waits"
-        )
-    }
-}
-
-/// Some lines under one name.
-fn said(name: &str, lines: &[&str], out: &mut dyn Write) -> io::Result<()> {
-    for (index, line) in lines.iter().enumerate() {
-        writeln!(out, "{:14}{line}", if index == 0 { name } else { "" })?;
-    }
-    Ok(())
 }
 
 fn held_dollars(scenario: &Scenario, forecast: &Forecast) -> f64 {
@@ -187,133 +108,13 @@ fn held_dollars(scenario: &Scenario, forecast: &Forecast) -> f64 {
     scenario.architecture.duration(scenario.memory_mb, ms)
 }
 
-fn write_scenario(scenario: &Scenario, out: &mut dyn Write) -> io::Result<()> {
-    let Scenario { traffic, rules, .. } = scenario;
-    writeln!(
-        out,
-        "function      {} invocations a day, {} raw bytes and {} each, {} MB, {}",
-        figure(traffic.invocations_per_day, 0),
-        figure(traffic.bytes_per_invocation, 0),
-        span(traffic.duration_ms),
-        scenario.memory_mb,
-        scenario.architecture.name()
-    )?;
-    writeln!(
-        out,
-        "environments  {} at a time, one invocation each every {}, alive for {}",
-        figure(scenario.environments, 0),
-        span(traffic.gap_ms),
-        span(traffic.life_ms)
-    )?;
-    writeln!(out, "settings      {}", settings(rules).join(" "))?;
-    writeln!(out, "compression   {} : 1, {}", traffic.compression_ratio, scenario.ratio_source)
-}
-
-/// The rules as settings.
-fn settings(rules: &Rules) -> [String; 4] {
-    [
-        format!("SEAL_AGE={}", duration(rules.age_ms)),
-        format!("SEAL_SIZE={}", size(rules.size_bytes)),
-        rules.invocations.map_or("SEAL_INVOCATIONS=off".into(), |limit| format!("SEAL_INVOCATIONS={limit}")),
-        format!("DRAIN={}", strategy_name(rules.strategy)),
-    ]
-}
-
-/// Settings to change, as variables.
-fn changes(before: &Rules, after: &Rules) -> Vec<String> {
-    let pairs = settings(before).into_iter().zip(settings(after));
-    pairs.filter(|(before, after)| before != after).map(|(_, after)| format!("LOGSPOOL_{after}")).collect()
-}
-
-fn told(scenario: &Scenario, advice: &Advice) -> String {
-    let target = kilobytes(TARGET_BYTES);
-    let traffic = &scenario.traffic;
-    match advice {
-        Advice::Reached => format!("the target of {target} raw in an object is reached"),
-        Advice::Change(better, forecast) => {
-            format!("below the target of {target} raw in an object:\n{}", change(scenario, better, forecast))
-        }
-        Advice::Never { best, why } => {
-            let why = match why {
-                Why::OneAnInvocation => {
-                    format!("invocations of one environment are {} apart, so each is an object", span(traffic.gap_ms))
-                }
-                Why::HourAndLife => "an object ends with the hour and with its environment".into(),
-            };
-            let best = best.as_ref().map(|(rules, forecast)| format!("\n{}", change(scenario, rules, forecast)));
-            let best = best.unwrap_or_default();
-            format!("below the target of {target} raw in an object, and no setting reaches it: {why}{best}")
-        }
-    }
-}
-
-/// What other rules would do.
-fn change(scenario: &Scenario, better: &Rules, forecast: &Forecast) -> String {
-    format!(
-        "{} makes {} per object; at most {} of lines are then on the disk alone",
-        changes(&scenario.rules, better).join(" "),
-        kilobytes(forecast.raw_bytes_per_object),
-        span(lines_wait_ms(&scenario.traffic, better))
-    )
-}
-
-fn strategy_name(strategy: DrainStrategy) -> &'static str {
-    match strategy {
-        DrainStrategy::Adaptive => "adaptive",
-        DrainStrategy::End => "end",
-        DrainStrategy::Background => "background",
-    }
-}
-
-/// As the setting is written; ages are whole milliseconds.
-fn duration(ms: f64) -> String {
-    show_duration(Duration::from_secs_f64(ms / 1_000.0))
-}
-
-/// As the setting is written; sizes are whole bytes.
-fn size(bytes: f64) -> String {
-    format!("{bytes:.0}").parse().map_or_else(|_| bytes.to_string(), show_size)
-}
-
-/// A number for people, with so many decimals.
-fn figure(number: f64, decimals: usize) -> String {
-    let text = format!("{number:.decimals$}");
-    let (whole, rest) = text.find('.').map_or((text.as_str(), ""), |point| text.split_at(point));
-    whole.parse().map_or_else(|_| text.clone(), |whole| format!("{}{rest}", grouped(whole)))
-}
-
-fn dollars(amount: f64) -> String {
-    format!("${}", figure(amount, if amount < 1.0 { 4 } else { 2 }))
-}
-
-fn kilobytes(bytes: f64) -> String {
-    let tenths = (bytes / 100.0).round();
-    let decimals = usize::from(bytes < 10_000.0 && tenths % 10.0 > 0.0);
-    format!("{} KB", figure(bytes / 1e3, decimals))
-}
-
-fn volume(bytes: f64) -> String {
-    if bytes < 1e9 { format!("{} MB", figure(bytes / 1e6, 2)) } else { format!("{} GB", figure(bytes / 1e9, 2)) }
-}
-
-/// A time for people.
-fn span(ms: f64) -> String {
-    let (number, unit) = match ms {
-        ms if ms < 1_000.0 => (ms, "ms"),
-        ms if ms < 60_000.0 => (ms / 1e3, "s"),
-        ms if ms < 3_600_000.0 => (ms / 60e3, "min"),
-        ms => (ms / 3_600e3, "h"),
-    };
-    format!("{} {unit}", (number * 10.0).round() / 10.0)
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::super::{Architecture, DURATION_DEFAULT, LIFE_DEFAULT, Options, RETENTION_DAYS_DEFAULT, run};
 
-    fn options(invocations_per_day: u64, bytes_per_invocation: u64) -> Options {
+    pub(in super::super) fn options(invocations_per_day: u64, bytes_per_invocation: u64) -> Options {
         Options {
             invocations_per_day,
             bytes_per_invocation,
@@ -329,7 +130,7 @@ mod tests {
         }
     }
 
-    fn told(options: &Options, variables: &[(&str, &str)]) -> String {
+    pub(in super::super) fn told(options: &Options, variables: &[(&str, &str)]) -> String {
         let vars: BTreeMap<_, _> =
             variables.iter().map(|&(name, value)| (format!("LOGSPOOL_{name}"), value.to_owned())).collect();
         let (mut out, mut err) = (Vec::new(), Vec::new());
@@ -396,44 +197,6 @@ mod tests {
         assert_near(&figures(&options(86_400, 10_000), &[("DRAIN", "end"), ("BUFFER_MS", "100")])["held_ms"], 250.0);
         let hasty = [("DRAIN", "end"), ("DRAIN_BUDGET", "100ms")];
         assert_near(&figures(&options(86_400, 10_000), &hasty)["held_ms"], 125.0);
-    }
-
-    #[test]
-    fn a_person_reads_what_is_wrong_and_what_helps() {
-        let text = told(&options(86_400, 1_000), &[("DRAIN", "end")]);
-        for line in [
-            "function      86,400 invocations a day, 1,000 raw bytes and 100 ms each, 512 MB, x86_64\n",
-            "environments  1 at a time, one invocation each every 1 s, alive for 2 h\n",
-            "settings      SEAL_AGE=1m SEAL_SIZE=4MiB SEAL_INVOCATIONS=1 DRAIN=end\n",
-            "held          100 % of the invocations for 175 ms after the function has finished, median 175 ms;",
-            "break-even    from 20 KB raw per object upwards a PUT is cheaper than native delivery, from 10 KB than CloudWatch; here 1 KB\n",
-            "object size   below the target of 500 KB raw in an object:\n",
-            "LOGSPOOL_SEAL_AGE=10m LOGSPOOL_SEAL_INVOCATIONS=off LOGSPOOL_DRAIN=adaptive makes 533 KB per object; \
-             at most 10 min of lines are then on the disk alone\n",
-        ] {
-            assert!(text.contains(line), "{line:?} is missing:\n{text}");
-        }
-        let rows: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-        // 86,400 * 30 * 0.000005; 2.592 GB at 0.50 and at 0.25.
-        for row in ["raw in an object 1 KB", "PUTs; ingestion; delivery $0.4320 $12.96 $1.30 $0.6480"] {
-            assert!(rows.iter().any(|line| line == row), "{row:?} is missing:\n{text}");
-        }
-        let text = told(&options(1_440, 2_000), &[]);
-        assert!(
-            text.contains("no setting reaches it: an object ends with the hour and with its environment\n"),
-            "{text}"
-        );
-        assert!(text.contains("makes 80 KB per object"), "{text}");
-        let text = told(&options(12, 2_000), &[]);
-        assert!(
-            text.contains(
-                "no setting reaches it: invocations of one environment are 2 h apart, so each is an object\n"
-            )
-        );
-        assert!(text.contains("0.02 MB"), "{text}");
-        let text = told(&options(86_400, 10_000), &[]);
-        assert!(text.contains("object size   the target of 500 KB raw in an object is reached\n"), "{text}");
-        assert!(told(&options(86_400, 10_000), &[("DRAIN", "background")]).contains("for 50 ms after"));
     }
 
     #[test]

@@ -160,7 +160,8 @@ fn create_directory(directory: &Path) -> io::Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
-    let parent = directory.parent();
+    // The parent of a bare name is written as an empty path, which nothing can be opened by.
+    let parent = directory.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
     if let Some(parent) = parent {
         create_directory(parent)?;
     }

@@ -11,7 +11,10 @@ usage: sandbox --extension PATH [options]
 
   --extension PATH    the extension's program
   --function 'CMD …'  a command that speaks the Runtime API; the built-in function by default
+  --name NAME         what the function is called
   --invocations N     invocations to run (default 5)
+  --request-id ID     of the first invocation; made up by default
+  --work JSON         what the built-in function does in each of them: members of `Work`
   --env K=V           a variable of the extension; may be repeated
   --tmp DIR           the directory that plays /tmp
   --keep              keep /tmp and print where it is";
@@ -20,7 +23,10 @@ usage: sandbox --extension PATH [options]
 struct Arguments {
     extension: PathBuf,
     function: Function,
+    name: Option<String>,
     invocations: u32,
+    request_id: Option<String>,
+    work: Work,
     variables: Vec<(String, String)>,
     tmp: Option<PathBuf>,
     keep: bool,
@@ -30,12 +36,16 @@ impl Arguments {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut extension = None;
         let (mut function, mut invocations) = (Function::built_in(), 5);
+        let (mut name, mut request_id, mut work) = (None, None, Work::default());
         let (mut variables, mut tmp, mut keep) = (Vec::new(), None, false);
         while let Some(option) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("{option} needs a value"));
             match option.as_str() {
                 "--extension" => extension = Some(value()?.into()),
                 "--function" => function = command(&value()?)?,
+                "--name" => name = Some(value()?),
+                "--request-id" => request_id = Some(value()?),
+                "--work" => work = serde_json::from_str(&value()?).map_err(|error| format!("--work: {error}"))?,
                 "--invocations" => invocations = value()?.parse().map_err(|_| "--invocations needs a number")?,
                 "--env" => variables.push(variable(&value()?)?),
                 "--tmp" => tmp = Some(value()?.into()),
@@ -44,7 +54,7 @@ impl Arguments {
             }
         }
         let extension = extension.ok_or("--extension is missing")?;
-        Ok(Self { extension, function, invocations, variables, tmp, keep })
+        Ok(Self { extension, function, name, invocations, request_id, work, variables, tmp, keep })
     }
 }
 
@@ -85,6 +95,9 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let mut builder = Sandbox::builder().extension(arguments.extension).function(arguments.function);
+    if let Some(name) = arguments.name {
+        builder = builder.function_name(name);
+    }
     for (name, value) in arguments.variables {
         builder = builder.extension_env(name, value);
     }
@@ -94,8 +107,13 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     }
     let sandbox = builder.start().await?;
     println!("Init took {:.1?}, the extension {:.1?}", sandbox.init_duration(), sandbox.extension_init_duration());
+    let mut request_id = arguments.request_id;
     for number in 1..=arguments.invocations {
-        let invocation = sandbox.invoke(Work::default()).await;
+        let handle = match request_id.take() {
+            Some(request_id) => sandbox.invoke_start_as(request_id, arguments.work.clone()),
+            None => sandbox.invoke_start(arguments.work.clone()),
+        };
+        let invocation = handle.finished().await;
         let result = match &invocation.result {
             Ok(response) => format!("{} bytes", response.body.len()),
             Err(error) => error.to_string(),

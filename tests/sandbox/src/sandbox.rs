@@ -184,7 +184,14 @@ impl Sandbox {
     /// # Panics
     /// After [`Sandbox::shutdown`].
     pub fn invoke_start(&self, payload: impl Into<Payload>) -> InvocationHandle {
-        let request_id = Uuid::new_v4().to_string();
+        self.invoke_start_as(Uuid::new_v4().to_string(), payload)
+    }
+
+    /// As [`Sandbox::invoke_start`], with a request id that is known before.
+    ///
+    /// # Panics
+    /// After [`Sandbox::shutdown`].
+    pub fn invoke_start_as(&self, request_id: String, payload: impl Into<Payload>) -> InvocationHandle {
         let (caller, response) = oneshot::channel();
         let (done, invocation) = oneshot::channel();
         let Payload(payload) = payload.into();
