@@ -12,7 +12,8 @@ pub mod text;
 use console::{Term, style, truncate_str};
 
 use crate::arguments::Arguments;
-use crate::session::{Session, matters};
+use crate::picture::{Ending, Lines, Picture, Stored};
+use crate::session::{Session, Unfinished, matters};
 use crate::stage::{BUCKET, BUFFER_BYTES};
 use account::Account;
 use costs::Costs;
@@ -49,6 +50,7 @@ pub struct Report {
     said: Vec<String>,
     findings: Vec<String>,
     further: Further,
+    picture: Option<Picture>,
 }
 
 impl Report {
@@ -57,9 +59,19 @@ impl Report {
         let objects: Vec<_> = session.objects.iter().map(Object::new).collect();
         let account = Account::new(&session.ledger, &session.verdict);
         let lives = Life::all(&session.verdict.spools, &objects);
+        let findings = findings::of(&session.verdict, &account, session.spools_left, &session.shutdown);
+        let kind = kind_of_run(&session);
+        let title = format!("{kind}: what became of every line");
+        let picture = session.observed.as_ref().map(|observed| Picture {
+            title: kind,
+            ending: if findings.is_empty() { Ending::Clean } else { Ending::Findings(findings.clone()) },
+            lines: Some(drawn_lines(&account)),
+            objects: objects.iter().map(drawn_object).collect(),
+            events: observed.events(),
+        });
         Self {
-            title: title(&session),
-            findings: findings::of(&session.verdict, &account, session.spools_left, &session.shutdown),
+            title,
+            findings,
             day_folder: objects.last().map_or_else(String::new, |object| object.day_folder().to_owned()),
             example: example(&session, &objects),
             own_lines: session.verdict.own_lines,
@@ -69,7 +81,13 @@ impl Report {
             further: Further::new(arguments),
             account,
             lives,
+            picture,
         }
+    }
+
+    /// What the picture shows, if one is asked for.
+    pub fn picture(&self) -> Option<&Picture> {
+        self.picture.as_ref()
     }
 
     /// Whether every acknowledged line is delivered exactly once, and every life has its end.
@@ -140,6 +158,41 @@ impl Report {
     }
 }
 
+/// What the picture of a run shows that was not brought to its end.
+pub fn interrupted(seen: &Unfinished) -> Picture {
+    let events = seen.observed.events();
+    let objects = seen.objects.iter().map(|stored| drawn_object(&Object::new(stored))).collect();
+    Picture {
+        title: "A run that was interrupted".to_owned(),
+        ending: Ending::Interrupted,
+        lines: None,
+        objects,
+        events,
+    }
+}
+
+fn drawn_lines(account: &Account) -> Lines {
+    Lines {
+        function: account.function_lines,
+        platform: account.platform_events,
+        acknowledged: account.acknowledged,
+        delivered: account.delivered,
+        lost: account.lost,
+        doubled: account.doubled,
+        equation: account.equation(),
+    }
+}
+
+fn drawn_object(object: &Object) -> Stored {
+    Stored {
+        key: object.key.clone(),
+        lines: object.lines(),
+        raw_bytes: object.raw_bytes(),
+        stored_bytes: object.stored_bytes,
+        seal: object.seal.clone(),
+    }
+}
+
 fn heading(text: &str) -> String {
     format!("{}\n", style(text).bold().underlined())
 }
@@ -163,7 +216,7 @@ fn indented(line: &str, width: usize) -> String {
     rows.map(|row| format!("{:indent$}{}\n", "", truncate_str(&row, width - indent, "…"))).collect()
 }
 
-fn title(session: &Session) -> String {
+fn kind_of_run(session: &Session) -> String {
     let mut title = counted(session.invocations.len(), "invocation");
     let in_outage = session.invocations.iter().filter(|seen| seen.in_outage).count();
     if in_outage > 0 {
@@ -172,7 +225,7 @@ fn title(session: &Session) -> String {
     if session.invocations.iter().any(|seen| seen.killed) {
         title += ", extension killed in one";
     }
-    title + ": what became of every line"
+    title
 }
 
 /// The last one that went well.

@@ -1,0 +1,109 @@
+//! The picture of a run, held against the run: a real one, short, with an outage and a kill; and looked at by a browser, once
+//! `tests/report/prepare` has found one. What needs no run is tested with the demo.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects by failing")]
+
+mod prepared;
+mod world;
+
+#[path = "report/browser.rs"]
+mod browser;
+#[allow(dead_code, reason = "the demo uses all of it")]
+#[path = "../examples/demo/picture/mod.rs"]
+mod picture;
+#[path = "report/short_run.rs"]
+mod short_run;
+
+/// The names that the picture knows its own neighbours by.
+mod report {
+    #[allow(dead_code, reason = "the demo uses all of it")]
+    #[path = "../../examples/demo/report/text.rs"]
+    pub mod text;
+}
+
+#[path = "../examples/demo/picture_tests/fixture.rs"]
+mod fixture;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use browser::Browser;
+use picture::event::{Outcome, What};
+use picture::tally::Tally;
+use sandbox::Fate;
+use short_run::{INVOCATIONS, ShortRun};
+
+#[tokio::test]
+async fn every_mark_of_a_real_run_is_what_the_sandbox_says_of_it() {
+    let run = ShortRun::play().await;
+    let events = run.observed.events();
+    let tally = Tally::of(&events);
+    assert_eq!((tally.invocations, tally.kills, tally.lives), (INVOCATIONS, 1, 2));
+    assert!(!tally.outage.is_zero() && tally.spooled_max > 0);
+
+    let acknowledged = events.iter().map(|event| match event.what {
+        What::Append { events, acknowledged: true, .. } => events,
+        _ => 0,
+    });
+    assert_eq!(acknowledged.sum::<usize>(), run.ledger.with_fate(Fate::Acknowledged).count());
+
+    let held: Duration = run.invocations.iter().map(|invocation| invocation.extension_held).sum();
+    // A fault ends an invocation at once; nobody is held for an extension that is dead.
+    assert!(held.abs_diff(tally.held) < Duration::from_millis(1), "{held:?} {:?}", tally.held);
+
+    let there: BTreeSet<_> = events.iter().filter_map(|event| match &event.what {
+        What::Attempt { outcome: Outcome::Stored | Outcome::AlreadyThere, key, .. } => key.clone(),
+        _ => None,
+    });
+    let stored: BTreeSet<_> = run.objects.iter().map(|object| object.key.clone()).collect();
+    assert_eq!(there, stored, "an object is there because of an attempt that is drawn");
+    assert!(tally.failed > 0, "the outage was felt");
+
+    // Of its last life the extension has counted the attempts itself.
+    let born = events.iter().find(|event| matches!(event.what, What::Born { .. })).unwrap().begin;
+    let last: Vec<_> = events.iter().filter(|event| event.begin >= born).cloned().collect();
+    let (attempts, failed) = (run.counted("attempts"), run.counted("failed_attempts"));
+    assert_eq!((Tally::of(&last).attempts, Tally::of(&last).failed), (attempts, failed), "{:#?}", run.output);
+
+    // And what it has sealed has the numbers of an object's name.
+    let sealed: Vec<_> = last.iter().filter_map(|event| match event.what {
+        What::Sealed { first, records, .. } => Some(format!("-{first:012}-{:012}-", first + records - 1)),
+        _ => None,
+    });
+    assert!(!sealed.is_empty());
+    for range in &sealed {
+        assert!(stored.iter().any(|key| key.contains(range)), "{range}: {stored:?}");
+    }
+    assert_eq!(events.iter().filter(|event| matches!(event.what, What::Adopted { .. })).count(), 1);
+    assert_eq!(events.iter().filter(|event| matches!(event.what, What::Shutdown { .. })).count(), 1);
+}
+
+#[test]
+fn a_browser_shows_the_page_without_a_word_and_tells_every_mark() {
+    let Some(browser) = Browser::ready() else { return };
+    let page = fixture::picture(fixture::everything()).page();
+    let seen = browser.look(&page);
+    assert_eq!(seen.complaints, Vec::<String>::new());
+    assert_eq!(seen.marks, fixture::everything().len());
+    assert_eq!(seen.untold, 0, "each mark shows its figures when it is focused");
+    assert_eq!(seen.walked, 3, "arrows go from mark to mark in a lane");
+    assert!(!seen.injected, "text from outside does nothing");
+    for dark in [false, true] {
+        let (page, blank) = (browser.screenshot(&page, dark), browser.screenshot("<!doctype html>", dark));
+        // A picture compresses badly, an empty sheet well.
+        assert!(page.len() > 4 * blank.len(), "{} {}", page.len(), blank.len());
+    }
+}
+
+#[test]
+fn a_browser_that_is_told_nothing_says_so() {
+    let Some(browser) = Browser::ready() else { return };
+    // Without its script a page has its marks and their titles, and no hover: the check above can fail.
+    let page = fixture::picture(fixture::everything()).page();
+    let (before, rest) = page.split_once("<script>").unwrap();
+    let silent = before.to_owned() + rest.split_once("</script>").unwrap().1;
+    let seen = browser.look(&silent);
+    assert_eq!((seen.marks, seen.untold), (fixture::everything().len(), fixture::everything().len()));
+    let seen = browser.look(&page.replace("<div id=\"tip\"", "<img src=\"http://127.0.0.1:9/x.png\"><div id=\"tip\""));
+    assert!(!seen.complaints.is_empty(), "what a page loads is complained about");
+}
