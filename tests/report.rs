@@ -28,7 +28,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use browser::Browser;
-use picture::event::{Outcome, What};
+use picture::event::{Event, Outcome, What};
 use picture::tally::Tally;
 use sandbox::Fate;
 use short_run::{INVOCATIONS, ShortRun};
@@ -51,10 +51,11 @@ async fn every_mark_of_a_real_run_is_what_the_sandbox_says_of_it() {
     // A fault ends an invocation at once; nobody is held for an extension that is dead.
     assert!(held.abs_diff(tally.held) < Duration::from_millis(1), "{held:?} {:?}", tally.held);
 
-    let there: BTreeSet<_> = events.iter().filter_map(|event| match &event.what {
+    let there = |event: &Event| match &event.what {
         What::Attempt { outcome: Outcome::Stored | Outcome::AlreadyThere, key, .. } => key.clone(),
         _ => None,
-    });
+    };
+    let there: BTreeSet<_> = events.iter().filter_map(there).collect();
     let stored: BTreeSet<_> = run.objects.iter().map(|object| object.key.clone()).collect();
     assert_eq!(there, stored, "an object is there because of an attempt that is drawn");
     assert!(tally.failed > 0, "the outage was felt");
@@ -66,10 +67,11 @@ async fn every_mark_of_a_real_run_is_what_the_sandbox_says_of_it() {
     assert_eq!((Tally::of(&last).attempts, Tally::of(&last).failed), (attempts, failed), "{:#?}", run.output);
 
     // And what it has sealed has the numbers of an object's name.
-    let sealed: Vec<_> = last.iter().filter_map(|event| match event.what {
+    let range = |event: &Event| match event.what {
         What::Sealed { first, records, .. } => Some(format!("-{first:012}-{:012}-", first + records - 1)),
         _ => None,
-    });
+    };
+    let sealed: Vec<_> = last.iter().filter_map(range).collect();
     assert!(!sealed.is_empty());
     for range in &sealed {
         assert!(stored.iter().any(|key| key.contains(range)), "{range}: {stored:?}");

@@ -9,7 +9,7 @@
 pub mod escape;
 pub mod event;
 pub mod facts;
-mod html;
+pub mod html;
 pub mod layout;
 pub mod observed;
 pub mod said;
@@ -19,9 +19,6 @@ pub mod tally;
 use event::Event;
 use layout::Layout;
 use tally::Tally;
-
-#[cfg(test)]
-pub use html::OBJECT_ROWS_MAX;
 
 /// What a picture shows.
 #[derive(Debug, Clone, PartialEq, Eq)]

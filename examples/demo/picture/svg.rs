@@ -26,7 +26,7 @@ const LEGEND_COLUMN_WIDTH: f64 = 232.0;
 pub fn parts(layout: &Layout, title: &str) -> (String, String) {
     let (height, width) = (layout.height(), PLOT_WIDTH + RIGHT);
     let labels = format!(
-        r#"<svg class="run labels" width="{LABELS_WIDTH}" height="{height}" viewBox="0 0 {LABELS_WIDTH} {height}" aria-hidden="true">{}</svg>"#,
+        r#"<svg class="run labels" width="{LABELS_WIDTH}" height="{height}" viewBox="0 0 {LABELS_WIDTH} {height}" preserveAspectRatio="xMaxYMin slice" aria-hidden="true">{}</svg>"#,
         labels(layout)
     );
     let plot = format!(

@@ -3,8 +3,9 @@
 use super::fixture::{HOSTILE, event, everything, picture};
 use crate::picture::escape::escaped;
 use crate::picture::event::{Event, What};
+use crate::picture::html::OBJECT_ROWS_MAX;
 use crate::picture::tally::Tally;
-use crate::picture::{Ending, OBJECT_ROWS_MAX, Picture, Stored};
+use crate::picture::{Ending, Picture, Stored};
 
 const NAMESPACE: &str = "xmlns=\"http://www.w3.org/2000/svg\"";
 
