@@ -80,14 +80,10 @@ impl Browser {
     }
 
     /// A PNG of a page.
-    pub fn screenshot(&self, page: &str, dark: bool) -> Vec<u8> {
+    pub fn screenshot(&self, page: &str) -> Vec<u8> {
         let file = self.directory.path().join("page.png");
         let screenshot = format!("--screenshot={}", file.display());
-        let mut arguments = vec![screenshot.as_str(), "--window-size=1280,1400", "--hide-scrollbars"];
-        if dark {
-            arguments.push("--force-dark-mode");
-        }
-        self.run(&arguments, page);
+        self.run(&[&screenshot, "--window-size=1280,1400", "--hide-scrollbars"], page);
         fs::read(file).unwrap()
     }
 

@@ -205,20 +205,30 @@ fn rows() -> Vec<Row> {
     Lane::ALL.into_iter().map(&mut row).collect()
 }
 
-/// Bands come first, so that lines lie over them. Words stand behind one another, or in the next row that has room.
+/// Bands come first, so that lines lie over them. Words stand behind one another, or in the next row that has room; no line goes
+/// through a word.
 fn with_words(mut marks: Vec<Mark>) -> Vec<Flag> {
     marks.sort_by_key(|mark| mark.facts.kind != Kind::Outage);
     let mut taken: [Vec<(f64, f64)>; FLAG_ROWS] = Default::default();
+    let mut lines: Vec<(usize, f64)> = Vec::new();
     let mut flag = |mark: Mark| {
         let word = word(&mark.facts);
         let width = word.chars().count() as f64 * CHARACTER_WIDTH;
-        let left = (mark.x + 4.0).min(PLOT_WIDTH - width);
-        let free = |row: &Vec<(f64, f64)>| row.iter().all(|&(begin, end)| left + width < begin || end < left);
-        let row = taken.iter().position(free);
+        let has_room = mark.x + 4.0 + width <= PLOT_WIDTH;
+        let left = if has_room { mark.x + 4.0 } else { mark.x - 4.0 - width };
+        let is_free = |row: &[(f64, f64)]| row.iter().all(|&(begin, end)| left + width < begin || end < left);
+        let crosses = |row: &Vec<(f64, f64)>| row.iter().any(|&(begin, end)| (begin..=end).contains(&mark.x));
+        let is_crossed = |row: usize| lines.iter().any(|&(above, x)| above < row && (left..=left + width).contains(&x));
+        let has_room = |&row: &usize| is_free(&taken[row]) && !is_crossed(row) && !taken[row + 1..].iter().any(crosses);
+        let row = (0..FLAG_ROWS).find(has_room);
         if let Some(row) = row {
             taken[row].push((left, left + width));
+            if mark.facts.kind != Kind::Outage {
+                lines.push((row, mark.x));
+            }
         }
-        let base = 11.0 + row.unwrap_or_default() as f64 * FLAG_ROW_HEIGHT;
+        // A line without a word begins below all words.
+        let base = 11.0 + row.unwrap_or(FLAG_ROWS) as f64 * FLAG_ROW_HEIGHT;
         Flag { mark, word: if row.is_some() { word } else { String::new() }, word_at: (left, base) }
     };
     marks.into_iter().map(&mut flag).collect()

@@ -8,7 +8,7 @@ use super::layout::{AXIS_HEIGHT, Flag, Layout, Mark, PLOT_WIDTH, Row, TOP};
 use crate::report::text::bytes;
 
 /// The names of the rows.
-pub const LABELS_WIDTH: f64 = 112.0;
+pub const LABELS_WIDTH: f64 = 116.0;
 /// Behind the end of the time axis, so that its last number is whole.
 const RIGHT: f64 = 28.0;
 /// Above the highest step of the curve.

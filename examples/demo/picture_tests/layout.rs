@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::fixture::{event, everything};
 use crate::picture::event::{Event, What};
 use crate::picture::facts::{Facts, Kind, Lane};
-use crate::picture::layout::{FLAGS_MAX, LANE_MARKS_MAX, Layout, Mark, PLOT_WIDTH, TOP};
+use crate::picture::layout::{FLAGS_MAX, Flag, LANE_MARKS_MAX, Layout, Mark, PLOT_WIDTH, TOP};
 
 fn all(layout: &Layout) -> impl Iterator<Item = &Mark> {
     layout.marks.iter().chain(layout.flags.iter().map(|flag| &flag.mark))
@@ -107,14 +107,36 @@ fn a_function_that_kills_the_extension_each_time_has_few_lines_through_the_pictu
     let kills: Vec<_> = (0..5_000).map(|number| event(number * 10, number * 10, What::Killed)).collect();
     let layout = check(&kills);
     assert!(layout.flags.len() <= FLAGS_MAX);
-    // Words that would lie over one another are left out.
+    words_can_be_read(&layout);
+}
+
+/// No word lies over another one, no line goes through one.
+fn words_can_be_read(layout: &Layout) {
+    // Letters are hardly narrower than this.
+    let width = |flag: &Flag| flag.word.len() as f64 * 6.0;
     let told: Vec<_> = layout.flags.iter().filter(|flag| !flag.word.is_empty()).collect();
+    assert!(!told.is_empty());
     for (index, one) in told.iter().enumerate() {
+        let ((left, base), right) = (one.word_at, one.word_at.0 + width(one));
         for other in &told[index + 1..] {
-            let apart = (one.word_at.0 - other.word_at.0).abs();
-            assert!((one.word_at.1 - other.word_at.1).abs() > 1.0 || apart > 40.0, "{one:?} {other:?}");
+            let (begin, end) = (other.word_at.0, other.word_at.0 + width(other));
+            assert!((base - other.word_at.1).abs() > 1.0 || end < left || right < begin, "{one:?} {other:?}");
+        }
+        let lines = layout.flags.iter().filter(|flag| flag.mark.facts.kind != Kind::Outage);
+        for line in lines.filter(|line| line.word_at.1 <= base) {
+            assert!(line.mark.x < left || right < line.mark.x, "{one:?} {line:?}");
         }
     }
+}
+
+#[test]
+fn words_at_lines_that_stand_close_can_be_read() {
+    for apart in [0, 1, 3, 10, 40, 100] {
+        let birth = |number: u64| event(500 + number * apart, 500 + number * apart, What::Born { number: 2 });
+        let events: Vec<_> = (0..6).map(birth).chain([event(0, 1_500, What::Outage)]).collect();
+        words_can_be_read(&check(&events));
+    }
+    words_can_be_read(&check(&everything()));
 }
 
 #[test]
