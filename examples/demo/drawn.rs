@@ -16,11 +16,11 @@ pub fn must_be_writable(path: &Path) -> Result<(), String> {
         return Err("--report needs the name of a file".to_owned());
     }
     let shown = path.display();
-    if form(path).is_none() {
-        return Err(format!("--report {shown}: the name must end with .html or .svg"));
-    }
     if path.is_dir() {
         return Err(format!("--report {shown}: it is a directory, not a file"));
+    }
+    if form(path).is_none() {
+        return Err(format!("--report {shown}: the name must end with .html or .svg"));
     }
     let existed = path.symlink_metadata().is_ok();
     let opened = OpenOptions::new().append(true).create(true).open(path);
@@ -74,6 +74,7 @@ mod tests {
         fs::create_dir(at("folder.html")).unwrap();
         fs::write(at("old.html"), "an older run").unwrap();
         let told = |name: &str| must_be_writable(&at(name)).unwrap_err();
+        assert!(told("").ends_with("/: it is a directory, not a file"));
         assert!(told("folder.html").ends_with("folder.html: it is a directory, not a file"));
         assert!(told("old.html/run.html").contains("old.html/run.html: cannot be written: "));
         assert!(told("run").ends_with("run: the name must end with .html or .svg"));
