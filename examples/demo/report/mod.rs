@@ -7,19 +7,21 @@ mod findings;
 mod further;
 mod lives;
 mod object;
+mod shown;
 pub mod text;
 
 use console::{Term, style, truncate_str};
 
 use crate::arguments::Arguments;
-use crate::picture::{Ending, Lines, Picture, Stored};
-use crate::session::{Session, Unfinished, matters};
+use crate::picture::Picture;
+use crate::session::{Session, matters};
 use crate::stage::{BUCKET, BUFFER_BYTES};
 use account::Account;
 use costs::Costs;
 use further::Further;
 use lives::Life;
 use object::Object;
+pub use shown::interrupted;
 use text::{count, counted, hanging, wrapped};
 
 /// Without a terminal: what a log or a mail takes without wrapping.
@@ -62,13 +64,10 @@ impl Report {
         let findings = findings::of(&session.verdict, &account, session.spools_left, &session.shutdown);
         let kind = kind_of_run(&session);
         let title = format!("{kind}: what became of every line");
-        let picture = session.observed.as_ref().map(|observed| Picture {
-            title: kind,
-            ending: if findings.is_empty() { Ending::Clean } else { Ending::Findings(findings.clone()) },
-            lines: Some(drawn_lines(&account)),
-            objects: objects.iter().map(drawn_object).collect(),
-            events: observed.events(),
-        });
+        let picture = session
+            .observed
+            .as_ref()
+            .map(|observed| shown::finished(kind, &findings, &account, &objects, observed.events()));
         Self {
             title,
             findings,
@@ -155,41 +154,6 @@ impl Report {
         let title = style("This must not be:").red().bold();
         let findings = self.findings.iter().flat_map(|finding| finding.lines());
         findings.fold(format!("{title}\n"), |text, line| text + &indented(line, width))
-    }
-}
-
-/// What the picture of a run shows that was not brought to its end.
-pub fn interrupted(seen: &Unfinished) -> Picture {
-    let events = seen.observed.events();
-    let objects = seen.objects.iter().map(|stored| drawn_object(&Object::new(stored))).collect();
-    Picture {
-        title: "A run that was interrupted".to_owned(),
-        ending: Ending::Interrupted,
-        lines: None,
-        objects,
-        events,
-    }
-}
-
-fn drawn_lines(account: &Account) -> Lines {
-    Lines {
-        function: account.function_lines,
-        platform: account.platform_events,
-        acknowledged: account.acknowledged,
-        delivered: account.delivered,
-        lost: account.lost,
-        doubled: account.doubled,
-        equation: account.equation(),
-    }
-}
-
-fn drawn_object(object: &Object) -> Stored {
-    Stored {
-        key: object.key.clone(),
-        lines: object.lines(),
-        raw_bytes: object.raw_bytes(),
-        stored_bytes: object.stored_bytes,
-        seal: object.seal.clone(),
     }
 }
 
