@@ -97,7 +97,7 @@ impl Picture {
             Ending::Findings(findings) => format!("This must not be: {}", findings.join(" ")),
             Ending::Interrupted => "Interrupted: nothing was judged.".to_owned(),
         };
-        let equation = self.lines.iter().map(|lines| format!("{} lines and events.", lines.equation));
+        let equation = self.lines.iter().map(|lines| format!("Lines and events: {}.", lines.equation));
         std::iter::once(verdict).chain(equation).collect()
     }
 }
