@@ -1,12 +1,12 @@
 //! A short real run with everything that the demo's has: an outage, a kill in it, a rebirth, SHUTDOWN.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sandbox::s3::{Fault, StoredObject};
 use sandbox::{Fate, Invocation, Ledger, ShutdownReason, Work};
 
 use crate::picture::observed::{Act, Observed};
-use crate::world::{BUCKET, World};
+use crate::world::{BUCKET, World, file_name};
 
 /// Before, in and behind the outage.
 pub const INVOCATIONS: usize = 5;
@@ -34,7 +34,7 @@ impl ShortRun {
         let work = |lines| Work { lines, ..Work::default() };
         let mut acts = Vec::new();
         let mut invocations = vec![sandbox.invoke(work(20)).await];
-        let samples = vec![(Instant::now(), world.segment_bytes())];
+        let mut samples = vec![(Instant::now(), world.segment_bytes())];
         acts.push((Instant::now(), Act::OutageBegins));
         world.s3.faults().set(Fault::RefuseConnections);
         invocations.push(sandbox.invoke(work(30)).await);
@@ -45,14 +45,13 @@ impl ShortRun {
         acts.push((Instant::now(), Act::Kill));
         sandbox.kill_extension().await;
         invocations.push(killed.finished().await);
-        let mut samples = samples;
         samples.push((Instant::now(), world.segment_bytes()));
 
         invocations.push(sandbox.invoke(work(10)).await);
         world.s3.faults().clear();
         acts.push((Instant::now(), Act::OutageEnds));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        invocations.push(sandbox.invoke(work(5)).await);
+        // Long enough for what the killed one has left to be adopted.
+        invocations.push(sandbox.invoke(Work { sleep_ms: 300, ..work(5) }).await);
         sandbox.shutdown(ShutdownReason::Spindown).await;
         Self {
             observed: Observed {
@@ -68,6 +67,14 @@ impl ShortRun {
             invocations,
             output: sandbox.extension_output(),
         }
+    }
+
+    /// Those that the life which ended with SHUTDOWN has sealed itself.
+    pub fn objects_of_last_life(&self) -> Vec<&StoredObject> {
+        let of_own = |object: &&StoredObject| object.metadata["logspool-seal"] != "adoption";
+        let life = |object: &StoredObject| file_name(&object.key).split('-').next().map(str::to_owned);
+        let last = self.objects.iter().map(life).max().flatten();
+        self.objects.iter().filter(|object| life(object) == last).filter(of_own).collect()
     }
 
     /// From the last words of the last life.

@@ -20,7 +20,7 @@ const INTERRUPTED: &str = "Interrupted: this is what was seen until then; nothin
 const SOURCES: &str = "Every mark is something that was noted while the run went on: extension, invocations, held next, frozen and \
 appends by the local Lambda environment; uploads by the local S3 server, and where it refused connections by the extension's log; seals and \
 adoptions by the extension's log, at the moment its line was read; SIGKILL and the outage by the demo, which caused them; the spool by looking at \
-the sizes of its segment files every 50 ms. Heights grow with the square root of a size.";
+the sizes of its segment files every 50 ms, in a long run less often. Heights grow with the square root of a size.";
 
 /// The whole page.
 pub fn page(picture: &Picture, layout: &Layout, tally: &Tally) -> String {

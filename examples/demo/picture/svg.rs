@@ -119,7 +119,6 @@ fn plot(layout: &Layout) -> String {
     for row in &layout.rows {
         let marks: Vec<_> = layout.marks.iter().filter(|mark| mark.facts.kind.lane() == Some(row.lane)).collect();
         let _ = write!(svg, r#"<g class="marks" aria-label="{}">"#, row.lane.label());
-        // What is said of a life lies over its bar.
         for (index, mark) in marks.iter().enumerate() {
             shape(mark, row, index == 0, &mut svg);
         }
