@@ -28,8 +28,11 @@ const WIDTH_MIN: f64 = 1.6;
 /// Of the smallest body, as a share of the highest bar.
 const HEIGHT_MIN: f64 = 0.18;
 const TICKS_MAX: u128 = 10;
-/// About the width of a character of the words at flags.
+/// About the widths of the characters of the words at flags.
+const CAPITAL_WIDTH: f64 = 9.8;
 const CHARACTER_WIDTH: f64 = 7.2;
+/// Between a line and its word.
+const WORD_GAP: f64 = 4.0;
 
 /// A row of the picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -64,6 +67,8 @@ pub struct Flag {
     pub word: String,
     /// Left edge and base line of the word.
     pub word_at: (f64, f64),
+    /// Where it ends, if it stands before its line.
+    pub word_end: Option<f64>,
 }
 
 /// A number of the time axis.
@@ -213,9 +218,9 @@ fn with_words(mut marks: Vec<Mark>) -> Vec<Flag> {
     let mut lines: Vec<(usize, f64)> = Vec::new();
     let mut flag = |mark: Mark| {
         let word = word(&mark.facts);
-        let width = word.chars().count() as f64 * CHARACTER_WIDTH;
-        let has_room = mark.x + 4.0 + width <= PLOT_WIDTH;
-        let left = if has_room { mark.x + 4.0 } else { mark.x - 4.0 - width };
+        let width: f64 = word.chars().map(|it| if it.is_uppercase() { CAPITAL_WIDTH } else { CHARACTER_WIDTH }).sum();
+        let word_end = (mark.x + WORD_GAP + width > PLOT_WIDTH).then_some(mark.x - WORD_GAP);
+        let left = word_end.map_or(mark.x + WORD_GAP, |end| end - width);
         let is_free = |row: &[(f64, f64)]| row.iter().all(|&(begin, end)| left + width < begin || end < left);
         let crosses = |row: &Vec<(f64, f64)>| row.iter().any(|&(begin, end)| (begin..=end).contains(&mark.x));
         let is_crossed = |row: usize| lines.iter().any(|&(above, x)| above < row && (left..=left + width).contains(&x));
@@ -229,7 +234,7 @@ fn with_words(mut marks: Vec<Mark>) -> Vec<Flag> {
         }
         // A line without a word begins below all words.
         let base = 11.0 + row.unwrap_or(FLAG_ROWS) as f64 * FLAG_ROW_HEIGHT;
-        Flag { mark, word: if row.is_some() { word } else { String::new() }, word_at: (left, base) }
+        Flag { mark, word: if row.is_some() { word } else { String::new() }, word_at: (left, base), word_end }
     };
     marks.into_iter().map(&mut flag).collect()
 }

@@ -196,11 +196,13 @@ fn shape(mark: &Mark, row: &Row, is_first: bool, svg: &mut String) {
 
 /// The word and the line; what can be pointed at is a little wider than it.
 fn line(layout: &Layout, flag: &Flag, is_first: bool, svg: &mut String) {
-    let Flag { mark, word, word_at: (left, base) } = flag;
+    let Flag { mark, word, word_at: (left, base), word_end } = flag;
     let (class, bottom, x) = (mark.facts.kind.class(), layout.bottom(), place(mark.x));
     svg.push_str(&opening(mark, is_first));
     if !word.is_empty() {
-        let _ = write!(svg, r#"<text class="word {class}" x="{}" y="{base}">{word}</text>"#, place(*left));
+        let (at, anchor) = word_end.map_or((*left, "start"), |end| (end, "end"));
+        let at = place(at);
+        let _ = write!(svg, r#"<text class="word {class}" x="{at}" y="{base}" text-anchor="{anchor}">{word}</text>"#);
     }
     if mark.facts.kind == Kind::Outage {
         // The band lies below everything else, its upper end can be pointed at.
