@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use lexopt::{Arg, Parser, ValueExt};
 
+use crate::drawn;
+
 /// What `--help` prints.
 pub const USAGE: &str = "\
 Runs a function through a local Lambda environment with the logspool extension and a local S3,
@@ -18,6 +20,9 @@ usage: cargo run --release --example demo -- [options]
                       middle of the run (of the outage, if there is one)
   --function 'CMD …'  your own function: any command that speaks the Runtime API; run by `sh -c`
   --keep DIR          keep the objects in DIR, which must be empty or not there yet
+  --report FILE.html  a page with a picture of the run over time, that needs nothing but itself: handlers,
+                      appends, seals, uploads, faults, the spool; FILE.svg is the picture alone. The
+                      environment is then left idle for a moment between invocations, so that it is frozen
   --help              this text
 
 It ends with 0 only if every acknowledged line is in the bucket exactly once.
@@ -53,11 +58,13 @@ pub struct Arguments {
     pub kill: bool,
     /// Where the objects are to be kept.
     pub keep: Option<PathBuf>,
+    /// Where a picture of the run is to be drawn.
+    pub report: Option<PathBuf>,
 }
 
 impl Default for Arguments {
     fn default() -> Self {
-        Self { invocations: INVOCATIONS_DEFAULT, function: None, outage: false, kill: false, keep: None }
+        Self { invocations: INVOCATIONS_DEFAULT, function: None, outage: false, kill: false, keep: None, report: None }
     }
 }
 
@@ -75,6 +82,7 @@ impl Arguments {
                 Arg::Long("outage") => arguments.outage = true,
                 Arg::Long("kill") => arguments.kill = true,
                 Arg::Long("keep") => arguments.keep = Some(words.value()?.into()),
+                Arg::Long("report") => arguments.report = Some(words.value()?.into()),
                 Arg::Long("help") | Arg::Short('h') => return Ok(Asked::Help),
                 unknown => return Err(unknown.unexpected()),
             }
@@ -96,7 +104,8 @@ impl Arguments {
         if self.function.as_ref().is_some_and(|command| command.to_string_lossy().trim().is_empty()) {
             return Err("--function needs a command".to_owned());
         }
-        self.keep.as_deref().map_or(Ok(()), must_be_free)
+        self.keep.as_deref().map_or(Ok(()), must_be_free)?;
+        self.report.as_deref().map_or(Ok(()), drawn::must_be_writable)
     }
 }
 
@@ -122,19 +131,22 @@ mod tests {
 
     #[test]
     fn without_words_there_is_a_quiet_run() {
-        let quiet = Arguments { invocations: 30, function: None, outage: false, kill: false, keep: None };
+        let quiet = Arguments { invocations: 30, function: None, outage: false, kill: false, keep: None, report: None };
         assert_eq!(read(&[]), Ok(Asked::Run(quiet)));
     }
 
     #[test]
     fn every_option_is_understood() {
         let words = ["--invocations=7", "--outage", "--kill", "--function", "sh -c x", "--keep", "/nowhere/at/all"];
+        let report = tempfile::tempdir().unwrap().path().with_extension("html");
+        let words = words.iter().copied().chain(["--report", report.to_str().unwrap()]).collect::<Vec<_>>();
         let all = Arguments {
             invocations: 7,
             function: Some("sh -c x".into()),
             outage: true,
             kill: true,
             keep: Some("/nowhere/at/all".into()),
+            report: Some(report.clone()),
         };
         assert_eq!(read(&words), Ok(Asked::Run(all)));
         assert_eq!(read(&["--kill", "--help"]), Ok(Asked::Help));
@@ -153,6 +165,11 @@ mod tests {
             (&["--invocations", "2", "--outage"], "3 to 1000"),
             (&["--invocations", "1", "--kill"], "2 to 1000"),
             (&["--function", " "], "--function"),
+            (&["--report"], "--report"),
+            (&["--report", ""], "--report needs the name of a file"),
+            (&["--report", "--kill"], "--report --kill: the name must end with .html or .svg"),
+            (&["--report", "run.pdf"], "--report run.pdf: the name must end with .html or .svg"),
+            (&["--report", "/nowhere/at/all.html"], "--report /nowhere/at/all.html: cannot be written"),
         ] {
             let error = read(words).expect_err(&format!("{words:?}"));
             assert!(error.contains(named), "{words:?}: {error}");

@@ -12,10 +12,15 @@
 
 mod arguments;
 mod cargo;
+mod drawn;
+mod picture;
+#[cfg(test)]
+mod picture_tests;
 mod plan;
 mod progress;
 mod report;
 mod run;
+mod samples;
 mod session;
 mod stage;
 mod stop;
@@ -24,7 +29,9 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use arguments::{Arguments, Asked, USAGE};
+use picture::Picture;
 use report::Report;
+use run::Run;
 
 /// As the shell has it for a program that was interrupted.
 const INTERRUPTED: u8 = 130;
@@ -51,25 +58,30 @@ fn demonstrate(arguments: &Arguments) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    let session = runtime.block_on(async {
-        tokio::select! {
-            session = run::run(arguments, &extension) => Some(session),
-            () = stop::asked() => None,
-        }
-    });
-    let report = match session {
-        Some(Ok(session)) => Report::new(arguments, session),
-        Some(Err(error)) => return fail(&error),
-        None => {
+    let report = match runtime.block_on(run::run(arguments, &extension, stop::asked())) {
+        Ok(Run::Finished(session)) => Report::new(arguments, *session),
+        Ok(Run::Interrupted(seen)) => {
             eprintln!("demo: interrupted; everything it started is gone.");
-            return ExitCode::from(INTERRUPTED);
+            let picture = seen.map(|seen| report::interrupted(&seen));
+            return draw(arguments, picture.as_ref())
+                .map_or_else(|error| fail(&error), |()| ExitCode::from(INTERRUPTED));
         }
+        Err(error) => return fail(&error),
     };
-    match print(&report.render(report::width())) {
+    let shown = print(&report.render(report::width()));
+    match shown.and_then(|()| draw(arguments, report.picture())) {
         Ok(()) if report.is_clean() => ExitCode::SUCCESS,
         Ok(()) => ExitCode::FAILURE,
         Err(error) => fail(&error),
     }
+}
+
+/// Writes the picture where it is asked for, if there is something to draw.
+fn draw(arguments: &Arguments, picture: Option<&Picture>) -> io::Result<()> {
+    let (Some(path), Some(picture)) = (&arguments.report, picture) else { return Ok(()) };
+    drawn::write(path, picture)?;
+    eprintln!("A picture of the run is in {}.", path.display());
+    Ok(())
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {

@@ -17,6 +17,8 @@ pub enum Step {
     OutageBegins,
     /// From here on S3 works again.
     OutageEnds,
+    /// Nobody invokes the function for so many milliseconds: the environment is frozen.
+    Idle(u64),
     /// The function is invoked.
     Invoke(Work),
     /// The function is invoked, and meanwhile the extension is killed.
@@ -31,6 +33,9 @@ pub fn steps(arguments: &Arguments) -> Vec<Step> {
     for number in 0..arguments.invocations {
         if number == outage.start && !outage.is_empty() {
             steps.push(Step::OutageBegins);
+        }
+        if number > 0 && arguments.report.is_some() {
+            steps.push(Step::Idle(idle_ms(number)));
         }
         let work = if number + 1 == arguments.invocations { last_work() } else { work(number) };
         steps.push(if Some(number) == killed {
@@ -70,6 +75,11 @@ fn work(number: u32) -> Work {
     }
 }
 
+/// Back to back a run is the shortest; for a picture of it there is time between invocations, as in life, so that freezes are seen.
+fn idle_ms(number: u32) -> u64 {
+    fastrand::Rng::with_seed(u64::from(number) << 32).u64(10..=70)
+}
+
 /// The one that is shown in the end: few lines, and one that the platform has to cut.
 fn last_work() -> Work {
     Work {
@@ -90,6 +100,7 @@ mod tests {
         let letter = |step: &Step| match step {
             Step::OutageBegins => '(',
             Step::OutageEnds => ')',
+            Step::Idle(_) => '_',
             Step::Invoke(_) => '.',
             Step::InvokeAndKill(_) => 'X',
         };
@@ -102,6 +113,15 @@ mod tests {
         assert_eq!(shown(9, true, false), "...(...)...");
         assert_eq!(shown(9, true, true), "...(.X.)...");
         assert_eq!(shown(5, false, true), "..X..");
+    }
+
+    #[test]
+    fn a_run_that_is_drawn_has_time_between_its_invocations() {
+        let drawn = Arguments { invocations: 6, report: Some("run.html".into()), outage: true, ..Arguments::default() };
+        let quiet = Arguments { report: None, outage: true, invocations: 6, ..Arguments::default() };
+        let (idle, busy): (Vec<_>, Vec<_>) = steps(&drawn).into_iter().partition(|step| matches!(step, Step::Idle(_)));
+        assert_eq!((idle.len(), busy), (5, steps(&quiet)), "and is the same otherwise");
+        assert!(idle.iter().all(|step| matches!(step, Step::Idle(10..=70))), "{idle:?}");
     }
 
     #[test]

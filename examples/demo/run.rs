@@ -1,7 +1,8 @@
 //! Runs the plan, from Init to SHUTDOWN.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::pin::pin;
+use std::time::{Duration, Instant};
 use std::{error, fmt, io};
 
 use sandbox::oracle::{self, DeliveredObject, Verdict};
@@ -10,10 +11,12 @@ use sandbox::{Category, Entry, Fate, Invocation, InvocationHandle, Ledger, Paylo
 use serde_json::json;
 
 use crate::arguments::Arguments;
+use crate::picture::observed::{Act, Observed};
 use crate::plan::{self, Step};
 use crate::progress::Progress;
 use crate::report::text::{count, counted};
-use crate::session::{Seen, Session, matters};
+use crate::samples::Sampler;
+use crate::session::{Seen, Session, Unfinished, matters};
 use crate::stage::{BUCKET, Stage};
 
 /// What the extension ships by default.
@@ -66,28 +69,79 @@ impl From<StartError> for RunError {
     }
 }
 
-/// Runs what the arguments ask for. Dropping the future ends everything that it has started.
+/// How far a run came.
+pub enum Run {
+    /// To its end.
+    Finished(Box<Session>),
+    /// Until somebody wanted it to stop; with what was seen, if the stage was set.
+    Interrupted(Option<Box<Unfinished>>),
+}
+
+/// Runs what the arguments ask for, until it is asked to stop. Dropping the future ends everything that it has started.
 ///
 /// # Errors
 /// If the stage cannot be set. What fails on it is in the session.
-pub async fn run(arguments: &Arguments, extension: &Path) -> Result<Session, RunError> {
-    let stage = Stage::set(arguments, extension).await?;
+pub async fn run(arguments: &Arguments, extension: &Path, stop: impl Future<Output = ()>) -> Result<Run, RunError> {
+    let (began, mut stop) = (Instant::now(), pin!(stop));
+    let stage = tokio::select! {
+        stage = Stage::set(arguments, extension) => stage?,
+        () = &mut stop => return Ok(Run::Interrupted(None)),
+    };
+    let sampler = arguments.report.is_some().then(|| Sampler::new(stage.spool_root()));
     let mut play = Play {
         stage: &stage,
         is_own_function: arguments.function.is_none(),
         progress: Progress::new(arguments.invocations),
         in_outage: false,
+        acts: Vec::new(),
+        sampler: sampler.as_ref(),
+        ended: None,
         invocations: Vec::new(),
         start_ups: vec![stage.sandbox.extension_init_duration()],
     };
-    for step in plan::steps(arguments) {
-        play.step(step).await;
+    let played = tokio::select! {
+        session = play.perform(plan::steps(arguments)) => Some(session),
+        () = &mut stop => None,
+        () = sample(sampler.as_ref()) => None,
+    };
+    let (acts, ended) = (std::mem::take(&mut play.acts), play.ended.unwrap_or_else(Instant::now));
+    let observed = |sampler| observed(&stage, [began, ended], acts, sampler);
+    match played {
+        None => {
+            let seen = sampler
+                .map(observed)
+                .map(|observed| Ok(Box::new(Unfinished { observed, objects: stage.s3.objects(BUCKET)? })));
+            Ok(Run::Interrupted(seen.transpose().map_err(RunError::Machine)?))
+        }
+        Some(session) => {
+            let session = Session { observed: sampler.map(observed), ..session? };
+            if let Some(directory) = &arguments.keep {
+                let kept = stage.keep_objects(&session.objects, directory);
+                kept.map_err(|error| RunError::Keep(directory.clone(), error))?;
+            }
+            Ok(Run::Finished(Box::new(session)))
+        }
     }
-    let session = play.end().await?;
-    if let Some(directory) = &arguments.keep {
-        stage.keep_objects(&session.objects, directory).map_err(|error| RunError::Keep(directory.clone(), error))?;
+}
+
+/// For ever.
+async fn sample(sampler: Option<&Sampler>) {
+    match sampler {
+        Some(sampler) => sampler.run().await,
+        None => std::future::pending().await,
     }
-    Ok(session)
+}
+
+/// Collects what was noted, each by whoever saw it.
+fn observed(stage: &Stage, [began, ended]: [Instant; 2], acts: Vec<(Instant, Act)>, sampler: Sampler) -> Observed {
+    Observed {
+        course: stage.sandbox.course(),
+        requests: stage.s3.requests(),
+        acts,
+        samples: sampler.samples(),
+        began,
+        ended,
+    }
 }
 
 /// A run while it goes on.
@@ -96,23 +150,41 @@ struct Play<'a> {
     is_own_function: bool,
     progress: Progress,
     in_outage: bool,
+    acts: Vec<(Instant, Act)>,
+    sampler: Option<&'a Sampler>,
+    /// When nothing was left of the environment.
+    ended: Option<Instant>,
     invocations: Vec<Seen>,
     start_ups: Vec<Duration>,
 }
 
 impl Play<'_> {
+    async fn perform(&mut self, steps: Vec<Step>) -> Result<Session, RunError> {
+        for step in steps {
+            self.step(step).await;
+        }
+        self.end().await
+    }
+
+    fn acts(&mut self, act: Act) {
+        self.acts.push((Instant::now(), act));
+    }
+
     async fn step(&mut self, step: Step) {
         match step {
             Step::OutageBegins => {
+                self.acts(Act::OutageBegins);
                 self.stage.s3.faults().set(Fault::RefuseConnections);
                 self.in_outage = true;
                 self.progress.event("S3 goes down: it refuses connections.");
             }
             Step::OutageEnds => {
                 self.stage.s3.faults().clear();
+                self.acts(Act::OutageEnds);
                 self.in_outage = false;
                 self.progress.event("S3 works again.");
             }
+            Step::Idle(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
             Step::Invoke(work) => {
                 let invocation = self.stage.sandbox.invoke(self.payload(work)).await;
                 self.invoked(invocation, false).await;
@@ -120,6 +192,7 @@ impl Play<'_> {
             Step::InvokeAndKill(work) => {
                 let mut invocation = self.stage.sandbox.invoke_start(self.payload(work));
                 self.middle(&mut invocation).await;
+                self.acts(Act::Kill);
                 self.stage.sandbox.kill_extension().await;
                 self.progress.event(&match self.acknowledged_lines(invocation.request_id()).await {
                     0 => "SIGKILL for the extension, in the middle of an invocation.".to_owned(),
@@ -183,10 +256,14 @@ impl Play<'_> {
         counted
     }
 
-    async fn end(self) -> Result<Session, RunError> {
+    async fn end(&mut self) -> Result<Session, RunError> {
         self.progress.now("SHUTDOWN");
         let Stage { sandbox, s3, .. } = self.stage;
         let shutdown = sandbox.shutdown(ShutdownReason::Spindown).await;
+        if let Some(sampler) = self.sampler {
+            sampler.look();
+        }
+        self.ended = Some(Instant::now());
         let (ledger, objects) = (sandbox.ledger(), s3.objects(BUCKET)?);
         self.progress.now(&format!("reading {} objects back", count(objects.len())));
         let verdict = judge(&ledger, &objects);
@@ -194,12 +271,13 @@ impl Play<'_> {
             verdict,
             ledger,
             objects,
-            invocations: self.invocations,
-            start_ups: self.start_ups,
+            invocations: std::mem::take(&mut self.invocations),
+            start_ups: std::mem::take(&mut self.start_ups),
             peak_rss_kib: sandbox.peak_rss_kib(),
             extension_output: sandbox.extension_output(),
             shutdown,
             spools_left: self.stage.spools_left()?,
+            observed: None,
         })
     }
 }

@@ -6,6 +6,8 @@ use sandbox::oracle::Verdict;
 use sandbox::s3::StoredObject;
 use sandbox::{Invocation, Ledger, Shutdown};
 
+use crate::picture::observed::Observed;
+
 /// Everything that is left of a run.
 pub struct Session {
     /// What was said, and what became of it.
@@ -26,6 +28,16 @@ pub struct Session {
     pub shutdown: Shutdown,
     /// Spool directories that are still in `/tmp`.
     pub spools_left: usize,
+    /// What was noted for a picture, if there is to be one.
+    pub observed: Option<Observed>,
+}
+
+/// What was seen of a run that was interrupted.
+pub struct Unfinished {
+    /// What was noted for a picture.
+    pub observed: Observed,
+    /// What lies in the bucket.
+    pub objects: Vec<StoredObject>,
 }
 
 /// An invocation and the weather it ran in.

@@ -51,13 +51,18 @@ impl Stage {
             .extension_env("LOGSPOOL_DIR", spool_root(&directory).display().to_string())
             .extension_env("LOGSPOOL_INVOCATIONS", "true")
             .extension_env("LOGSPOOL_BUFFER_BYTES", BUFFER_BYTES.to_string())
-            .extension_env("LOGSPOOL_LOG", "info")
+            .extension_env("LOGSPOOL_LOG", log_level(arguments))
             .extension_env("AWS_ENDPOINT_URL_S3", s3.endpoint())
             .extension_env("AWS_ACCESS_KEY_ID", s3.access_key_id())
             .extension_env("AWS_SECRET_ACCESS_KEY", s3.secret_access_key())
             .start()
             .await?;
         Ok(Self { sandbox, s3, directory })
+    }
+
+    /// Where the spools lie.
+    pub fn spool_root(&self) -> PathBuf {
+        spool_root(&self.directory)
     }
 
     /// Spool directories in what plays `/tmp`.
@@ -86,6 +91,11 @@ impl Stage {
         }
         Ok(())
     }
+}
+
+/// Of attempts that reach no store only the extension can tell, and of most of them it does so to developers only.
+fn log_level(arguments: &Arguments) -> &'static str {
+    if arguments.report.is_some() { "debug" } else { "info" }
 }
 
 fn tmp(directory: &TempDir) -> PathBuf {

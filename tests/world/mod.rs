@@ -67,6 +67,13 @@ impl World {
         wrapper
     }
 
+    /// Lengths of the segment files of all spools; what vanishes meanwhile counts as nothing.
+    pub fn segment_bytes(&self) -> u64 {
+        let files = self.spools().into_iter().filter_map(|spool| std::fs::read_dir(spool).ok()).flatten().flatten();
+        let segments = files.filter(|file| file.path().extension().is_some_and(|it| it == "seg"));
+        segments.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum()
+    }
+
     /// Spool directories that are left.
     pub fn spools(&self) -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(self.spool_root()) else { return Vec::new() };

@@ -51,6 +51,7 @@ fn unused(arguments: &Arguments) -> Vec<(&'static str, &'static str)> {
             "your own function, such as 'python3 examples/demo/function.py'",
         ),
         (arguments.invocations < LONG_RUN, "--invocations 200", "a longer run"),
+        (arguments.report.is_none(), "--report run.html", "a page with a picture of the run over time"),
         (arguments.keep.is_none(), "--keep DIR", "keep the objects and look into them"),
     ];
     let unused = options.into_iter().filter(|(is_unused, ..)| *is_unused);
@@ -72,7 +73,8 @@ mod tests {
     #[test]
     fn who_has_used_everything_is_left_alone() {
         let function = Some("x".into());
-        let all = Arguments { invocations: 200, function, outage: true, kill: true, keep: Some("/kept".into()) };
+        let (keep, report) = (Some("/kept".into()), Some("run.html".into()));
+        let all = Arguments { invocations: 200, function, outage: true, kill: true, keep, report };
         assert!(!Further::new(&all).render(80).contains("Try next"));
     }
 }

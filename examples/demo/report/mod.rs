@@ -7,11 +7,13 @@ mod findings;
 mod further;
 mod lives;
 mod object;
+mod shown;
 pub mod text;
 
 use console::{Term, style, truncate_str};
 
 use crate::arguments::Arguments;
+use crate::picture::Picture;
 use crate::session::{Session, matters};
 use crate::stage::{BUCKET, BUFFER_BYTES};
 use account::Account;
@@ -19,6 +21,7 @@ use costs::Costs;
 use further::Further;
 use lives::Life;
 use object::Object;
+pub use shown::interrupted;
 use text::{count, counted, hanging, wrapped};
 
 /// Without a terminal: what a log or a mail takes without wrapping.
@@ -49,6 +52,7 @@ pub struct Report {
     said: Vec<String>,
     findings: Vec<String>,
     further: Further,
+    picture: Option<Picture>,
 }
 
 impl Report {
@@ -57,9 +61,16 @@ impl Report {
         let objects: Vec<_> = session.objects.iter().map(Object::new).collect();
         let account = Account::new(&session.ledger, &session.verdict);
         let lives = Life::all(&session.verdict.spools, &objects);
+        let findings = findings::of(&session.verdict, &account, session.spools_left, &session.shutdown);
+        let kind = kind_of_run(&session);
+        let title = format!("{kind}: what became of every line");
+        let picture = session
+            .observed
+            .as_ref()
+            .map(|observed| shown::finished(kind, &findings, &account, &objects, observed.events()));
         Self {
-            title: title(&session),
-            findings: findings::of(&session.verdict, &account, session.spools_left, &session.shutdown),
+            title,
+            findings,
             day_folder: objects.last().map_or_else(String::new, |object| object.day_folder().to_owned()),
             example: example(&session, &objects),
             own_lines: session.verdict.own_lines,
@@ -69,7 +80,13 @@ impl Report {
             further: Further::new(arguments),
             account,
             lives,
+            picture,
         }
+    }
+
+    /// What the picture shows, if one is asked for.
+    pub fn picture(&self) -> Option<&Picture> {
+        self.picture.as_ref()
     }
 
     /// Whether every acknowledged line is delivered exactly once, and every life has its end.
@@ -163,7 +180,7 @@ fn indented(line: &str, width: usize) -> String {
     rows.map(|row| format!("{:indent$}{}\n", "", truncate_str(&row, width - indent, "…"))).collect()
 }
 
-fn title(session: &Session) -> String {
+fn kind_of_run(session: &Session) -> String {
     let mut title = counted(session.invocations.len(), "invocation");
     let in_outage = session.invocations.iter().filter(|seen| seen.in_outage).count();
     if in_outage > 0 {
@@ -172,7 +189,7 @@ fn title(session: &Session) -> String {
     if session.invocations.iter().any(|seen| seen.killed) {
         title += ", extension killed in one";
     }
-    title + ": what became of every line"
+    title
 }
 
 /// The last one that went well.

@@ -31,6 +31,7 @@
 
 mod api;
 mod capture;
+mod course;
 mod environment;
 mod error;
 mod function;
@@ -47,6 +48,7 @@ mod undertaker;
 mod variables;
 
 pub use api::ApiCall;
+pub use course::{Happened, Happening};
 pub use environment::fault::Fault;
 pub use environment::runtime::{FunctionError, Response};
 pub use environment::{Invocation, Outcome, Shutdown, ShutdownReason, Snapshot};

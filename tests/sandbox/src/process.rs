@@ -128,8 +128,13 @@ impl Process {
         self.peak_rss_kib.load(Ordering::Relaxed)
     }
 
+    /// Whether its end is not known yet.
+    pub(crate) fn is_running(&self) -> bool {
+        self.exit.borrow().is_none()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        if self.exit.borrow().is_none() {
+        if self.is_running() {
             send(self.pid, signal);
         }
     }

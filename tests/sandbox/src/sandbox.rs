@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use crate::api::{self, Api, ApiCall, Journal};
+use crate::course::{Course, Happened};
 use crate::environment::fault::Fault;
 use crate::environment::runtime::{FunctionError, Response};
 use crate::environment::state::{Board, State};
@@ -125,14 +126,15 @@ impl Sandbox {
             None => api::bind().await?,
             Some(copy) => api::bind_again(copy.api).await?,
         };
-        let telemetry = Telemetry::new(settings.delivery);
+        let course = Course::default();
+        let telemetry = Telemetry::new(settings.delivery, course.clone());
         let board = Board::new(match &copy_of {
             None => State::new(&settings),
             Some(copy) => State::restored(&settings, copy.extension()),
         });
         let groups = Groups::new(Undertaker::hire(tmp.own())?);
         let is_managed = settings.managed.is_some();
-        let (journal, vitals) = (Journal::default(), Vitals::new());
+        let (journal, vitals) = (Journal::default(), Vitals::new(course));
         let api = Api {
             settings: Arc::clone(&settings),
             board: board.clone(),
@@ -288,7 +290,13 @@ impl Sandbox {
     /// Lines that the extension wrote to stdout and stderr, in all its lives.
     #[must_use]
     pub fn extension_output(&self) -> Vec<String> {
-        self.vitals.extension_output()
+        self.vitals.course().extension_output()
+    }
+
+    /// What happened so far, in the order of the times.
+    #[must_use]
+    pub fn course(&self) -> Vec<Happened> {
+        self.vitals.course().snapshot()
     }
 
     /// Process id of the extension; `None` while none runs.

@@ -4,7 +4,7 @@ mod scripted;
 
 use std::time::Duration;
 
-use sandbox::{Fail, Fate, Fault, LogFormat, Outcome, Sandbox, ShutdownReason, Work};
+use sandbox::{Fail, Fate, Fault, Happening, LogFormat, Outcome, Sandbox, ShutdownReason, Work};
 use scripted::{Script, kinds, received};
 use serde_json::{Value, json};
 
@@ -27,6 +27,50 @@ async fn a_function_without_an_extension_is_invoked_and_ends() {
     let shutdown = sandbox.shutdown(ShutdownReason::Spindown).await;
     assert_eq!(shutdown.exited, None);
     assert_eq!(sandbox.ledger().with_fate(Fate::NotSubscribed).count(), sandbox.ledger().entries().len());
+}
+
+#[tokio::test]
+async fn the_course_of_an_environment_is_told_in_the_order_of_time() {
+    let (builder, _directory) = scripted::sandbox(&Script { hold_next_ms: 30, ..Script::default() });
+    let sandbox = builder.start().await.expect("Init succeeds");
+    let invocation = sandbox.invoke(Work { lines: 3, ..Work::default() }).await;
+    sandbox.until_frozen().await;
+    sandbox.kill_extension().await;
+    sandbox.invoke(quiet()).await;
+    sandbox.shutdown(ShutdownReason::Spindown).await;
+
+    let course = sandbox.course();
+    assert!(course.is_sorted_by_key(|happened| happened.at));
+    let is_body = |what: &Happening| matches!(what, Happening::BodySent { .. } | Happening::BodyAnswered { .. });
+    let is_freeze = |what: &Happening| matches!(what, Happening::Frozen | Happening::Thawed);
+    let said = |what: &Happening| matches!(what, Happening::ExtensionSaid(_));
+    let all: Vec<_> = course.into_iter().map(|happened| happened.what).collect();
+    let told: Vec<_> = all.iter().filter(|what| !is_body(what) && !is_freeze(what) && !said(what)).cloned().collect();
+    let [first, second] = ["signal: 9 (SIGKILL)", "exit status: 0"].map(|it| Happening::ExtensionEnded(it.to_owned()));
+    let request_id = || invocation.request_id.clone();
+    let expected = [
+        Happening::ExtensionStarted,
+        Happening::Initialized,
+        Happening::Invoked { request_id: request_id() },
+        Happening::FunctionDone { request_id: request_id(), error: None },
+        Happening::ExtensionDone { request_id: request_id() },
+    ];
+    assert_eq!(told[..expected.len()], expected);
+    let rest = &told[expected.len()..];
+    let at =
+        |what: &Happening| rest.iter().position(|told| told == what).unwrap_or_else(|| panic!("{what:?}: {rest:#?}"));
+    let ends = [first, Happening::ExtensionStarted, Happening::Shutdown(ShutdownReason::Spindown), second];
+    assert!(ends.iter().map(at).is_sorted(), "{rest:#?}");
+
+    let freezes: Vec<_> = all.iter().filter(|what| is_freeze(what)).collect();
+    assert!(freezes.chunks(2).all(|pair| pair == [&Happening::Frozen, &Happening::Thawed]), "{freezes:?}");
+    assert!(!freezes.is_empty() && all.iter().any(said));
+
+    let bodies: Vec<_> = all.into_iter().filter(is_body).collect();
+    let sent = bodies.iter().map(|what| if let Happening::BodySent { events, .. } = what { *events } else { 0 });
+    let acknowledged = sandbox.ledger().with_fate(Fate::Acknowledged).count();
+    assert_eq!(sent.sum::<usize>(), acknowledged, "every body of this run is answered with 200");
+    assert!(bodies.chunks(2).all(|pair| matches!(pair[1], Happening::BodyAnswered { acknowledged: true })));
 }
 
 #[tokio::test]

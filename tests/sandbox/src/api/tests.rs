@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
+use crate::course::Course;
 use crate::environment::state::{NextEvent, RuntimeEvent, State};
 use crate::settings::{SandboxBuilder, WithoutTelemetry};
 use crate::telemetry::SchemaVersion;
@@ -24,11 +25,11 @@ fn api() -> Api {
 fn api_of(builder: SandboxBuilder) -> Api {
     let settings = Arc::new(builder.into_settings());
     Api {
-        telemetry: Telemetry::new(settings.delivery),
+        telemetry: Telemetry::new(settings.delivery, Course::default()),
         board: Board::new(State::new(&settings)),
         settings,
         journal: Journal::default(),
-        vitals: Vitals::new(),
+        vitals: Vitals::new(Course::default()),
     }
 }
 

@@ -13,6 +13,7 @@ use super::fault::Fault;
 use super::tear_down::ShutdownReason;
 use super::{Environment, State};
 use crate::capture::Sink;
+use crate::course::Happening;
 use crate::image;
 use crate::ledger::Category;
 use crate::process::{Process, Program};
@@ -99,7 +100,7 @@ impl Environment {
     pub(super) fn extension_sink(&self) -> Sink {
         let (telemetry, vitals) = (self.telemetry.clone(), self.vitals.clone());
         Box::new(move |line| {
-            vitals.extension_said(line.clone());
+            vitals.course().note(Happening::ExtensionSaid(line.clone()));
             telemetry.line(Category::Extension, line);
         })
     }
@@ -109,8 +110,12 @@ impl Environment {
         &self,
     ) -> (impl Future<Output = ()> + Send + use<>, impl FnOnce(ExitStatus) + Send + use<>) {
         let (telemetry, board) = (self.telemetry.clone(), self.board.clone());
+        let course = self.vitals.course().clone();
         let on_death = async move { telemetry.subscriber_gone().await };
-        (on_death, move |status| board.change(|state| state.extension_ended(status)))
+        (on_death, move |status: ExitStatus| {
+            course.note(Happening::ExtensionEnded(status.to_string()));
+            board.change(|state| state.extension_ended(status));
+        })
     }
 
     pub(super) fn start_runtime(&mut self) -> Result<(), Fault> {

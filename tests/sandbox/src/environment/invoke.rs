@@ -13,6 +13,7 @@ use super::runtime::{FunctionError, Response};
 use super::state::{NextEvent, RuntimeEvent, State, TraceHeader};
 use super::tear_down::ShutdownReason;
 use super::{Environment, epoch_ms};
+use crate::course::Happening;
 use crate::telemetry::event::{InitPhase, Tracing};
 
 const TRACE_HEADER: &str = "X-Amzn-Trace-Id";
@@ -193,6 +194,7 @@ impl Environment {
             runtime.drain_output().await;
         }
         running.runtime_done = self.board.read(|state| state.runtime.next_at());
+        self.note_function_done(running, None);
         self.report_runtime_done(running, None);
         self.board.reached(State::extension_is_done).await?;
         held.into_iter().for_each(|result| running.respond(result));
@@ -200,6 +202,7 @@ impl Environment {
     }
 
     fn send_events(&self, running: &Running, deadline: Instant) {
+        self.note_at(running.begun, Happening::Invoked { request_id: running.request_id.clone() });
         let deadline_ms = epoch_ms(running.wall(deadline));
         let invoked_function_arn = self.settings.function_arn();
         let to_extension = NextEvent::Invoke {
@@ -229,6 +232,10 @@ impl Environment {
 
     fn succeed(&mut self, mut running: Running) -> Invocation {
         running.extension_held = self.extension_held(&running);
+        if let Some(done) = running.runtime_done {
+            let request_id = running.request_id.clone();
+            self.note_at(done + running.extension_held, Happening::ExtensionDone { request_id });
+        }
         let init = self.init_to_report.take();
         self.report(&running, None, init);
         running.finish(Outcome::Success)
@@ -239,6 +246,7 @@ impl Environment {
         running.respond(Err(error_of(&running.request_id, &fault)));
         if running.runtime_done.is_none() {
             running.runtime_done = Some(Instant::now());
+            self.note_function_done(&running, Some(&fault));
             self.report_runtime_done(&running, Some(&fault));
         }
         running.extension_held = self.extension_held(&running);
@@ -249,6 +257,18 @@ impl Environment {
         let init = self.init_to_report.take();
         self.tear_down(reason, |environment| environment.report(&running, Some(&fault), init)).await;
         running.finish(Outcome::Fault(fault))
+    }
+
+    fn note_at(&self, at: Instant, what: Happening) {
+        self.vitals.course().note_at(at.into_std(), what);
+    }
+
+    fn note_function_done(&self, running: &Running, fault: Option<&Fault>) {
+        let own = running.result.as_ref().and_then(|result| result.as_ref().err()).map(ToString::to_string);
+        let error = own.or_else(|| fault.map(|fault| fault.error_type().to_owned()));
+        if let Some(done) = running.runtime_done {
+            self.note_at(done, Happening::FunctionDone { request_id: running.request_id.clone(), error });
+        }
     }
 
     /// From the runtime's `next` to the extension's, or to now if that did not come.

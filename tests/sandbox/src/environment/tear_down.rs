@@ -13,6 +13,7 @@ use super::extension::Lifecycle;
 use super::fault::Fault;
 use super::state::NextEvent;
 use super::{Environment, epoch_ms};
+use crate::course::Happening;
 use crate::settings::{RUNTIME_SHUTDOWN_BUDGET, SHUTDOWN_BUDGET};
 use crate::telemetry::event::InitPhase;
 
@@ -73,7 +74,7 @@ impl Environment {
         // The runtime's streams are closed: what they left is due.
         self.telemetry.flush();
         let event = NextEvent::Shutdown { deadline_ms, shutdown_reason: reason.wire() };
-        let (exited, killed_at_deadline) = self.end_extension(event, deadline).await;
+        let (exited, killed_at_deadline) = self.end_extension(event, reason, deadline).await;
 
         self.new_life();
         Shutdown { exited, killed_at_deadline, took: begun.elapsed() }
@@ -94,9 +95,17 @@ impl Environment {
         self.vitals.function_ended();
     }
 
-    async fn end_extension(&mut self, event: NextEvent, deadline: Instant) -> (Option<ExitStatus>, bool) {
+    async fn end_extension(
+        &mut self,
+        event: NextEvent,
+        reason: ShutdownReason,
+        deadline: Instant,
+    ) -> (Option<ExitStatus>, bool) {
         let Some(extension) = self.extension.take() else { return (None, false) };
         if self.board.read(|state| state.extension_wants(Lifecycle::Shutdown)) {
+            if extension.is_running() {
+                self.vitals.course().note(Happening::Shutdown(reason));
+            }
             self.board.change(|state| state.tell_extension(event));
         } else {
             extension.signal(Signal::KILL);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::course::{Course, Happening};
 use crate::process::Process;
 use crate::telemetry::Subscription;
 
@@ -17,19 +18,19 @@ struct Signs {
     init_duration: Duration,
     extension_init_duration: Duration,
     subscriptions: Vec<Subscription>,
-    extension_output: Vec<String>,
 }
 
 /// Shared vital signs of one environment.
 #[derive(Debug, Clone)]
 pub(crate) struct Vitals {
     signs: Arc<Mutex<Signs>>,
+    course: Course,
     frozen: watch::Sender<bool>,
 }
 
 impl Vitals {
-    pub(crate) fn new() -> Self {
-        Self { signs: Arc::default(), frozen: watch::Sender::new(false) }
+    pub(crate) fn new(course: Course) -> Self {
+        Self { signs: Arc::default(), course, frozen: watch::Sender::new(false) }
     }
 
     fn signs<T>(&self, f: impl FnOnce(&mut Signs) -> T) -> T {
@@ -37,6 +38,7 @@ impl Vitals {
     }
 
     pub(crate) fn extension_started(&self, process: Arc<Process>) {
+        self.course.note_at(process.started(), Happening::ExtensionStarted);
         self.signs(|signs| signs.extension = Some(process));
     }
 
@@ -72,6 +74,7 @@ impl Vitals {
     }
 
     pub(crate) fn initialized(&self, init: Duration, extension: Duration) {
+        self.course.note(Happening::Initialized);
         self.signs(|signs| {
             signs.init_duration = init;
             signs.extension_init_duration = extension;
@@ -94,17 +97,17 @@ impl Vitals {
         self.signs(|signs| signs.subscriptions.clone())
     }
 
-    pub(crate) fn extension_said(&self, line: String) {
-        self.signs(|signs| signs.extension_output.push(line));
-    }
-
-    pub(crate) fn extension_output(&self) -> Vec<String> {
-        self.signs(|signs| signs.extension_output.clone())
+    pub(crate) fn course(&self) -> &Course {
+        &self.course
     }
 
     /// Returns whether this changes anything.
     pub(crate) fn set_frozen(&self, frozen: bool) -> bool {
-        self.frozen.send_replace(frozen) != frozen
+        let changes = self.frozen.send_replace(frozen) != frozen;
+        if changes {
+            self.course.note(if frozen { Happening::Frozen } else { Happening::Thawed });
+        }
+        changes
     }
 
     pub(crate) fn is_frozen(&self) -> bool {

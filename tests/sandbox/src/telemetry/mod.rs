@@ -23,6 +23,7 @@ pub use batch::Buffering;
 pub use event::{LogFormat, Status};
 pub use subscription::{SchemaVersion, Subscription};
 
+use crate::course::{Course, Happening};
 use crate::ledger::{Category, Ledger};
 pub(crate) use relay::Rules;
 use relay::{Answer, Body, Relay};
@@ -34,6 +35,7 @@ const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(crate) struct Telemetry {
     relay: Arc<Mutex<Relay>>,
+    course: Course,
     /// Wakes the pump: there may be something to send, or a timer has changed.
     changed: Arc<Notify>,
     /// Wakes those who wait for the body in flight.
@@ -47,9 +49,10 @@ pub(crate) struct Telemetry {
 }
 
 impl Telemetry {
-    pub(crate) fn new(rules: Rules) -> Self {
+    pub(crate) fn new(rules: Rules, course: Course) -> Self {
         Self {
             relay: Arc::new(Mutex::new(Relay::new(Instant::now(), SystemTime::now(), rules))),
+            course,
             changed: Arc::default(),
             settled: Arc::default(),
             cut: Arc::default(),
@@ -167,10 +170,15 @@ impl Telemetry {
     }
 
     fn take_body(&self) -> Option<(u16, Body)> {
-        self.relay().take_body(Instant::now())
+        let taken = self.relay().take_body(Instant::now());
+        if let Some((_, body)) = &taken {
+            self.course.note(Happening::BodySent { events: body.whole_events(), bytes: body.json.len() });
+        }
+        taken
     }
 
     fn answered(&self, body: Body, answer: Answer) {
+        self.course.note(Happening::BodyAnswered { acknowledged: answer == Answer::Accepted });
         self.change(|relay, now| relay.answered(body, answer, now));
         self.settled.notify_waiters();
     }

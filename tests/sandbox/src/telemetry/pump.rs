@@ -87,6 +87,7 @@ mod tests {
     use std::net::{Ipv4Addr, TcpListener};
 
     use super::*;
+    use crate::course::Course;
     use crate::ledger::{Category, Fate};
     use crate::telemetry::{Buffering, LogFormat, Rules, SchemaVersion, Subscription};
 
@@ -97,7 +98,10 @@ mod tests {
     }
 
     fn subscribed_to(port: u16) -> Telemetry {
-        let telemetry = Telemetry::new(Rules { log_format: LogFormat::Text, queue_rule: true, redeliver: false });
+        let telemetry = Telemetry::new(
+            Rules { log_format: LogFormat::Text, queue_rule: true, redeliver: false },
+            Course::default(),
+        );
         let buffering = Buffering { items_max: 1, bytes_max: 1, timeout: Duration::ZERO };
         let categories = vec![Category::Function];
         telemetry.subscribe("x", Subscription { schema: SchemaVersion::V2025_01_29, categories, buffering, port });

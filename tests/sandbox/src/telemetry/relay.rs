@@ -68,6 +68,11 @@ struct Waiting {
 }
 
 impl Body {
+    /// How many events are whole when this is accepted.
+    pub(crate) fn whole_events(&self) -> usize {
+        self.whole.len()
+    }
+
     /// What follows on this one, which was accepted.
     fn goes_on(mut self) -> Option<Self> {
         let Part { events, json } = self.rest.pop_front()?;
