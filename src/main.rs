@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use logspool::app::{self, Exit};
-use logspool::config::{Config, environment};
+use logspool::config::{Config, Env};
 use logspool::{logging, supervision, tools};
 
 fn main() -> ExitCode {
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         return tools::run(&arguments).into();
     }
     supervision::watch_panics();
-    let (config, errors) = Config::read(&environment());
+    let (config, errors) = Config::read(&Env::read());
     logging::set_level(config.log);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let exit = match runtime {

@@ -149,9 +149,9 @@ const TABLE_ENDS: &str = "<!-- end of settings -->\n";
 
 fn settings_table() -> String {
     let mut table = String::from("| Variable | Default | Meaning |\n|---|---|---|\n");
-    for setting in settings::ALL {
+    for (setting, meaning) in settings::ALL.iter().zip(settings::MEANINGS) {
         let default = setting.default.map_or_else(|| "none".to_owned(), |default| format!("`{default}`"));
-        table.push_str(&format!("| `{}` | {default} | {} |\n", setting.variable, setting.meaning));
+        table.push_str(&format!("| `{}` | {default} | {meaning} |\n", setting.variable));
     }
     table
 }

@@ -14,8 +14,11 @@ pub struct Budgets(BTreeMap<String, f64>);
 
 impl Budgets {
     pub fn read() -> Self {
-        let Ok(text) = fs::read(path()) else { return Self(BTreeMap::new()) };
-        Self(serde_json::from_slice(&text).expect("budgets.json holds numbers by name"))
+        fs::read(path()).map_or_else(|_| Self(BTreeMap::new()), |text| Self::parse(&text))
+    }
+
+    pub fn parse(text: &[u8]) -> Self {
+        Self(serde_json::from_slice(text).expect("budgets.json holds numbers by name"))
     }
 
     /// What has grown too much, what has no budget, and promises that are not kept.
@@ -25,6 +28,9 @@ impl Budgets {
 
     fn complaint(&self, figure: &Figure) -> Option<String> {
         let measured = measured(figure)?;
+        if figure.is_kept() == Some(false) {
+            return Some(figure.broken_promise());
+        }
         let Some(&budget) = self.0.get(&key(figure)) else {
             return Some(format!("{}: has no budget; LOGSPOOL_BENCH_BLESS=1 writes one", figure.name));
         };

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A binary, and what a layer of it weighs.
 pub struct Built {
@@ -26,21 +26,14 @@ fn build(package: &str) -> Result<Built, String> {
     let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
     eprintln!("building {package} as it is shipped…");
     // Its progress is for whoever waits; its last line on stdout is the path.
-    let compiled = Command::new(layer.join("compile"))
-        .args([architecture, package])
-        .stderr(std::process::Stdio::inherit())
-        .output();
+    let compiled = Command::new(layer.join("compile")).args([architecture, package]).stderr(Stdio::inherit()).output();
     let compiled = compiled.map_err(|error| format!("deploy/layer/compile cannot be run: {error}"))?;
     if !compiled.status.success() {
         return Err(format!("deploy/layer/compile {architecture} {package}: {}", compiled.status));
     }
     let binary = PathBuf::from(String::from_utf8_lossy(&compiled.stdout).trim());
-    let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let zip = directory.path().join("layer.zip");
-    let packed = Command::new("python3").arg(layer.join("pack.py")).arg(&binary).arg(&zip).output();
-    if !packed.is_ok_and(|packed| packed.status.success()) {
-        return Err("deploy/layer/pack.py failed: it needs python3".into());
-    }
-    let zip_bytes = fs::metadata(zip).map_err(|error| error.to_string())?.len();
+    eprintln!("packing it, a minute or so…");
+    let layer = fs::read(&binary).map(|binary| pack_layer::pack(&binary)).map_err(|error| error.to_string())?;
+    let zip_bytes = layer.map_err(|error| error.to_string())?.len() as u64;
     Ok(Built { binary, zip_bytes })
 }

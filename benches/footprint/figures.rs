@@ -48,22 +48,45 @@ impl Figure {
         Some(self.promised()? <= self.at_most?)
     }
 
+    /// How a promise that is not kept is told.
+    pub fn broken_promise(&self) -> String {
+        match self.unit {
+            Unit::Bytes => {
+                format!("{}: {} are more than the {} that are promised", self.name, self.shown(self.ours), self.limit())
+            }
+            Unit::Count => {
+                format!(
+                    "{}: {:.2} times the empty one are more than the {} that are promised",
+                    self.name,
+                    self.ratio().unwrap_or(f64::NAN),
+                    self.limit()
+                )
+            }
+        }
+    }
+
+    fn limit(&self) -> String {
+        let at_most = self.at_most.unwrap_or(f64::INFINITY);
+        match self.unit {
+            Unit::Bytes => format!("{:.1} MB", at_most / 1e6),
+            Unit::Count => format!("{at_most:.1}"),
+        }
+    }
+
     fn shown(&self, number: Option<u64>) -> String {
         number.map_or("-".into(), with_commas)
     }
 
     fn target(&self) -> String {
-        let Some(at_most) = self.at_most else { return String::new() };
-        let limit = match self.unit {
-            Unit::Bytes => format!("{:.1} MB", at_most / 1e6),
-            Unit::Count => format!("{at_most:.1} times"),
-        };
+        if self.at_most.is_none() {
+            return String::new();
+        }
         let verdict = match self.is_kept() {
             Some(true) => "ok",
             Some(false) => "MISSED",
             None => "skipped",
         };
-        format!("<= {limit} {verdict}")
+        format!("<= {} {verdict}", self.limit())
     }
 }
 

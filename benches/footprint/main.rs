@@ -13,6 +13,7 @@ mod figures;
 mod memory;
 mod platform;
 mod start;
+mod trace;
 
 use std::process::ExitCode;
 

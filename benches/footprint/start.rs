@@ -15,25 +15,17 @@ use tokio::process::Command as Process;
 use crate::built::Built;
 use crate::figures::{Figure, Unit};
 use crate::platform::Platform;
+use crate::trace::{self, Trace};
 
 const RUNS: usize = 5;
 /// Valgrind is some fifty times as slow; a run that does not come so far is not counted.
 const LIMIT: Duration = Duration::from_secs(120);
-/// What a call of the platform for the next event begins with.
-const NEXT: &str = "GET /2020-01-01/extension/event/next";
 
 /// Words that the loader has to relocate.
 pub fn relocations(built: &Built) -> Option<u64> {
     let output =
         Command::new("readelf").args(["--relocs", "--wide"]).arg(&built.binary).env("LC_ALL", "C").output().ok()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    // "Relocation section '.rela.dyn' at offset 0x1 contains 27 entries:"; a packed section says below how many words it means.
-    let count = |line: &str| {
-        let (_, entries) = line.split_once("contains ").filter(|_| !line.contains(".relr"))?;
-        entries.split(' ').next()?.parse::<u64>().ok()
-    };
-    let packed = |line: &str| line.trim().strip_suffix(" offsets")?.parse::<u64>().ok();
-    Some(text.lines().filter_map(|line| count(line).or_else(|| packed(line))).sum())
+    Some(trace::relocations(&String::from_utf8_lossy(&output.stdout)))
 }
 
 /// Instructions, system calls, files and threads.
@@ -141,13 +133,6 @@ async fn instructions(binary: &Path) -> Option<u64> {
     least
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Trace {
-    calls: u64,
-    files: u64,
-    threads: u64,
-}
-
 async fn traced(binary: &Path) -> Option<Trace> {
     let mut least: Option<Trace> = None;
     for _ in 0..RUNS {
@@ -159,22 +144,10 @@ async fn traced(binary: &Path) -> Option<Trace> {
         until_first_next(&stage, &mut child).await?;
         terminate(child.id()?);
         child.wait().await.ok()?;
-        let trace = trace(&fs::read_to_string(log).ok()?)?;
+        let trace = Trace::of(&fs::read_to_string(log).ok()?)?;
         least = Some(least.filter(|least| least.calls <= trace.calls).unwrap_or(trace));
     }
     least
-}
-
-/// What a log of strace tells of the calls up to the one that asks for the next event.
-fn trace(log: &str) -> Option<Trace> {
-    let lines: Vec<_> = log.lines().collect();
-    let end = lines.iter().position(|line| line.contains(NEXT))?;
-    // A call that was interrupted by one of another thread ends in a line of its own.
-    let calls: Vec<_> = lines[..=end].iter().filter(|line| line.contains('(') && !line.contains(" resumed>")).collect();
-    let is = |line: &str, name: &str| line.split_once(' ').is_some_and(|(_, call)| call.trim_start().starts_with(name));
-    let files = calls.iter().filter(|line| is(line, "open") && !line.contains(" = -1 ")).count();
-    let threads = 1 + calls.iter().filter(|line| is(line, "clone")).count();
-    Some(Trace { calls: calls.len() as u64, files: files as u64, threads: threads as u64 })
 }
 
 fn terminate(pid: u32) {

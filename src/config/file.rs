@@ -133,9 +133,9 @@ impl Vars for Layers<'_> {
         self.over(name).or_else(|| self.under.values.get(name).map(|(_, value)| value.clone()))
     }
 
-    fn names(&self, prefix: &str) -> Vec<String> {
-        let mut names = self.over.names(prefix);
-        let more = self.under.values.keys().filter(|name| name.starts_with(prefix) && !names.contains(name)).cloned();
+    fn names(&self) -> Vec<String> {
+        let mut names = self.over.names();
+        let more = self.under.values.keys().filter(|name| !names.contains(name)).cloned();
         let more: Vec<_> = more.collect();
         names.extend(more);
         names

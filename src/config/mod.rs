@@ -23,7 +23,7 @@ use file::{Layers, SettingsFile};
 use settings::Setting;
 use spool::{Codec, Compression, SpoolLimits, WhenFull};
 use value::Rule;
-pub use vars::{Over, Vars, environment};
+pub use vars::{Env, Over, Vars};
 
 use crate::intake::filter::Filter;
 use crate::intake::{Concurrency, LineSettings};
@@ -347,7 +347,7 @@ impl Reader<'_> {
 
     /// A misspelt setting would otherwise be a setting that silently does nothing.
     fn name_unknown(&mut self) {
-        let mut names = self.vars.names(settings::PREFIX);
+        let mut names = self.vars.names();
         names.sort_unstable();
         for name in names {
             if !settings::ALL.iter().any(|setting| setting.variable == name) {

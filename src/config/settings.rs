@@ -17,8 +17,6 @@ pub struct Setting {
     pub variable: &'static str,
     /// The default as it would be written; `None` if there is none.
     pub default: Option<&'static str>,
-    /// What it means, with the reason for the default, for the table of settings.
-    pub meaning: &'static str,
 }
 
 impl Setting {
@@ -32,11 +30,12 @@ macro_rules! settings {
     ($($name:ident = $default:expr, $meaning:expr;)+) => {
         $(
             #[doc = $meaning]
-            pub const $name: Setting =
-                Setting { variable: concat!(prefix!(), stringify!($name)), default: $default, meaning: $meaning };
+            pub static $name: Setting = Setting { variable: concat!(prefix!(), stringify!($name)), default: $default };
         )+
         /// All settings, in the order of the table.
-        pub const ALL: &[&Setting] = &[$(&$name),+];
+        pub static ALL: &[&Setting] = &[$(&$name),+];
+        /// What each of them means, with the reason for its default: for the README's table, and for no program.
+        pub const MEANINGS: &[&str] = &[$($meaning),+];
     };
 }
 

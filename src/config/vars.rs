@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use super::settings;
+
 /// Looks variables up.
 pub trait Vars {
     /// The value of a variable. One that is not Unicode counts as given, with its odd bytes replaced: a rule will name it.
     fn get(&self, name: &str) -> Option<String>;
 
-    /// The names of all variables that begin with `prefix`.
-    fn names(&self, prefix: &str) -> Vec<String>;
+    /// The names of all variables that begin as the settings do.
+    fn names(&self) -> Vec<String>;
 
     /// How a message names a variable, so that whoever reads it finds the place.
     fn shown(&self, name: &str) -> String {
@@ -38,8 +40,8 @@ impl Vars for Over<'_> {
         self.over(name).cloned().or_else(|| self.under.get(name))
     }
 
-    fn names(&self, prefix: &str) -> Vec<String> {
-        self.under.names(prefix)
+    fn names(&self) -> Vec<String> {
+        self.under.names()
     }
 
     fn shown(&self, name: &str) -> String {
@@ -47,13 +49,40 @@ impl Vars for Over<'_> {
     }
 }
 
-/// The environment of the process, read once: some ninety names are looked up before the first `next`, and each look into the
-/// environment itself goes through all of it.
+/// The environment of the process.
 ///
-/// A variable whose name is not Unicode is none of ours.
-pub fn environment() -> BTreeMap<String, String> {
-    let text = |value: OsString| value.into_string().unwrap_or_else(|odd| odd.to_string_lossy().into_owned());
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, text(value)))).collect()
+/// What begins as the settings do is read once: some seventy of them are looked up before the first `next`, and each look into
+/// the environment itself goes through all of it.
+#[derive(Debug)]
+pub struct Env {
+    settings: BTreeMap<String, String>,
+}
+
+impl Env {
+    /// As it is now.
+    pub fn read() -> Self {
+        let named = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        let settings =
+            named.filter(|(name, _)| name.starts_with(settings::PREFIX)).map(|(name, value)| (name, text(value)));
+        Self { settings: settings.collect() }
+    }
+}
+
+fn text(value: OsString) -> String {
+    value.into_string().unwrap_or_else(|odd| odd.to_string_lossy().into_owned())
+}
+
+impl Vars for Env {
+    fn get(&self, name: &str) -> Option<String> {
+        if name.starts_with(settings::PREFIX) {
+            return self.settings.get(name).cloned();
+        }
+        std::env::var_os(name).map(text)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.settings.keys().cloned().collect()
+    }
 }
 
 impl Vars for BTreeMap<String, String> {
@@ -61,7 +90,7 @@ impl Vars for BTreeMap<String, String> {
         BTreeMap::get(self, name).cloned()
     }
 
-    fn names(&self, prefix: &str) -> Vec<String> {
-        self.keys().filter(|name| name.starts_with(prefix)).cloned().collect()
+    fn names(&self) -> Vec<String> {
+        self.keys().filter(|name| name.starts_with(settings::PREFIX)).cloned().collect()
     }
 }

@@ -28,7 +28,7 @@ use look_error::LookError;
 use spool::InspectError;
 use usage::Usage;
 
-use crate::config::{self, StoreSettings, environment};
+use crate::config::{self, Env, StoreSettings};
 use crate::deadline::now_ms;
 
 /// How a tool ended.
@@ -104,13 +104,13 @@ fn run_with(arguments: &[OsString], out: &mut dyn Write, err: &mut dyn Write) ->
         Command::Recover(dir, files) => recover::run(&dir, &files, &mut io::stdin().lock(), out, err),
         Command::Cat(options) => cat::run(&options, &places(&options.places)?, out, err),
         Command::Verify(options) => verify::run(&options, &places(&options.places)?, now_ms(), out),
-        Command::Plan(options) => plan::run(&options, &environment(), out, err),
+        Command::Plan(options) => plan::run(&options, &Env::read(), out, err),
     }
 }
 
 /// What is there behind the names of places.
 fn places(names: &[String]) -> Result<Vec<StoreSettings>, Failure> {
-    let environment = environment();
+    let environment = Env::read();
     names.iter().map(|name| config::place(name, &environment).map_err(Failure::Place)).collect()
 }
 

@@ -1,5 +1,5 @@
 # What the `prepare` scripts of the tests have in common; sourced by them. Nothing is installed outside of the target
-# directory, and what is there already is kept, so only the first time takes the network. A thing is ready when
+# directory, but for Debian's packages where a script says so; what is there already is kept, so only the first time takes the network. A thing is ready when
 # $directory.ready is there, which says what it is; else $directory.skipped says why not, as the last line of the output does.
 # shellcheck shell=bash
 

@@ -25,7 +25,7 @@ use report::{Check, Report};
 use veil::Veil;
 
 use super::Outcome;
-use crate::config::{self, Config, ConfigErrors, Delivery, Over, StoreSettings, Vars, settings};
+use crate::config::{Config, ConfigErrors, Delivery, Env, Over, StoreSettings, Vars, settings};
 use crate::logging::{self, Level};
 use crate::upload::store::s3::{Probe, S3Settings};
 
@@ -42,7 +42,7 @@ pub(super) fn run(
     // What it would say of itself is in the table.
     logging::set_level(Level::Error);
     let given = given(destinations);
-    let environment = config::environment();
+    let environment = Env::read();
     let vars = Over { over: &given, under: &environment, shown: &|_| "DESTINATION".to_owned() };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -90,7 +90,7 @@ fn settings_checks(config: &Config, errors: &ConfigErrors, vars: &dyn Vars) -> V
     let mut checks: Vec<_> = errors.iter().map(|error| Check::bad(NAME, error.to_string(), remedy)).collect();
     checks.extend(advice::advice(config));
     if checks.is_empty() {
-        let variables = match vars.names(settings::PREFIX).len() {
+        let variables = match vars.names().len() {
             0 => "no LOGSPOOL_… variable".to_owned(),
             1 => "1 LOGSPOOL_… variable".to_owned(),
             many => format!("{many} LOGSPOOL_… variables"),
