@@ -38,11 +38,35 @@ fn a_binary_that_would_not_run_on_every_runtime_is_refused() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.ends_with(&format!("it is not for {other}\n")), "{said}");
 
-    // The same that is shipped, but for its optimisation.
-    match prepared::prepared("images", "tests/images/prepare") {
-        Ok(directory) => assert_eq!(check(&directory.join("logspool"), here), (Some(0), String::new())),
-        Err(why) => prepared::say_skipped(&format!("a static binary: {why}")),
+    match shipped() {
+        Ok(binary) => assert_eq!(check(&binary, here), (Some(0), String::new())),
+        Err(why) => prepared::say_skipped(&format!("the binary of the layer: {why}")),
     }
+}
+
+#[test]
+fn a_layer_has_the_commands_that_are_of_use_in_an_environment() {
+    let binary = match shipped() {
+        Ok(binary) => binary,
+        Err(why) => return prepared::say_skipped(&format!("the binary of the layer: {why}")),
+    };
+    for command in ["cat", "verify", "plan", "recover"] {
+        let (code, said) = run(Command::new(&binary).args([command, "file:///nowhere"]));
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.starts_with("logspool: the binary of a layer does without this command"), "{said}");
+    }
+    let nothing = tempfile::tempdir().unwrap();
+    let (code, said) = run(Command::new(&binary).args(["spool", "ls"]).arg(nothing.path()));
+    assert_ne!(code, None);
+    assert!(!said.contains("does without"), "{said}");
+    let (code, said) = run(Command::new(&binary).args(["doctor", "file:///nowhere"]).env_clear());
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("CHECK"), "{said}");
+}
+
+/// The binary of the layer, unpacked; or why there is none.
+fn shipped() -> Result<PathBuf, String> {
+    prepared::prepared("images", "tests/images/prepare").map(|directory| directory.join("logspool"))
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The two binaries, as they are shipped.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::{fs, io};
 
 /// A binary, and what a layer of it weighs.
 pub struct Built {
@@ -32,8 +32,22 @@ fn build(package: &str) -> Result<Built, String> {
         return Err(format!("deploy/layer/compile {architecture} {package}: {}", compiled.status));
     }
     let binary = PathBuf::from(String::from_utf8_lossy(&compiled.stdout).trim());
-    eprintln!("packing it, a minute or so…");
-    let layer = fs::read(&binary).map(|binary| pack_layer::pack(&binary)).map_err(|error| error.to_string())?;
-    let zip_bytes = layer.map_err(|error| error.to_string())?.len() as u64;
+    let zip_bytes = zip_bytes(&binary, architecture).map_err(|error| format!("{package} cannot be packed: {error}"))?;
     Ok(Built { binary, zip_bytes })
+}
+
+/// Bytes of the layer: of the one that `deploy/layer/build` has made of this binary, else of one that is packed now.
+fn zip_bytes(binary: &Path, architecture: &str) -> io::Result<u64> {
+    // target/layers/build/TARGET/dist/logspool
+    let layers = binary.ancestors().nth(4).ok_or(io::ErrorKind::NotFound)?;
+    let name = binary.file_name().unwrap_or_default().display();
+    let layer = layers.join(format!("{name}-{architecture}.zip"));
+    if let Ok(made) = fs::metadata(layer)
+        && made.modified()? >= fs::metadata(binary)?.modified()?
+    {
+        return Ok(made.len());
+    }
+    eprintln!("packing it, a minute or so…");
+    let layer = pack_layer::pack(&fs::read(binary)?).map_err(io::Error::other)?;
+    Ok(layer.len() as u64)
 }

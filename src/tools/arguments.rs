@@ -8,7 +8,7 @@ use spool::SegmentId;
 
 use super::moment::{duration, moment};
 use super::usage::Usage;
-use super::{cat, plan, verify};
+use super::{HAS_DESK_TOOLS, cat, plan, verify};
 use crate::archive::partition::Span;
 
 pub(super) const USAGE: &str = "\
@@ -96,6 +96,7 @@ impl Command {
         };
         match command.as_str() {
             "help" => Ok(Self::Help),
+            "cat" | "verify" | "plan" | "recover" if !HAS_DESK_TOOLS => Err(Usage::NotInALayer),
             "cat" => cat_options(&mut words, now_ms),
             "verify" => verify_options(&mut words, now_ms),
             "doctor" => doctor_options(&mut words),

@@ -31,6 +31,9 @@ use usage::Usage;
 use crate::config::{self, Env, StoreSettings};
 use crate::deadline::now_ms;
 
+/// Whether this is the program of a person's own desk, and not that of a layer.
+const HAS_DESK_TOOLS: bool = cfg!(feature = "desk-tools");
+
 /// How a tool ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -82,10 +85,6 @@ enum Failure {
     Delivered(#[from] LookError),
     #[error("{0}")]
     Place(String),
-    #[error(
-        "the binary of a layer does without this command; `cargo install --path .` in its sources makes one that has it"
-    )]
-    NotInALayer,
     #[error(transparent)]
     Usage(#[from] Usage),
 }
@@ -100,7 +99,8 @@ fn run_with(arguments: &[OsString], out: &mut dyn Write, err: &mut dyn Write) ->
             out.write_all(USAGE.as_bytes())?;
             Ok(Outcome::Clean)
         }
-        _ if !cfg!(feature = "desk-tools") => Err(Failure::NotInALayer),
+        // Known here as well, so that what they need is not linked.
+        _ if !HAS_DESK_TOOLS => Err(Usage::NotInALayer.into()),
         Command::Recover(dir, files) => recover::run(&dir, &files, &mut io::stdin().lock(), out, err),
         Command::Cat(options) => cat::run(&options, &places(&options.places)?, out, err),
         Command::Verify(options) => verify::run(&options, &places(&options.places)?, now_ms(), out),

@@ -9,4 +9,8 @@ pub(super) enum Usage {
     Value(String),
     #[error("{0}: `logspool --help` tells what there is")]
     Command(String),
+    #[error(
+        "the binary of a layer does without this command; `cargo install --path .` in its sources makes one that has it"
+    )]
+    NotInALayer,
 }

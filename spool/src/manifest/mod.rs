@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ use crate::id::SegmentId;
 use crate::storage::disk::DIRECTORY_MODE;
 
 /// Transitions that may wait for the thread; three belong to a segment. More means that the disk hangs.
-const QUEUE_MAX: usize = 1_024;
+const QUEUE_MAX: u64 = 1_024;
 /// sled's default is 1 GB; rows are few and short.
 const CACHE_BYTES: u64 = 256 * 1024;
 /// Pages over a quarter of this become blobs, and blobs are what leaks and hangs: rows stay inline.
@@ -62,7 +62,7 @@ enum Change {
 /// The writing side.
 pub(crate) struct Manifest {
     path: PathBuf,
-    queue: SyncSender<Change>,
+    queue: Sender<Change>,
     waiting: Option<Receiver<Change>>,
     /// Changes that were sent; the thread counts those that are on disk.
     sent: u64,
@@ -124,7 +124,8 @@ impl Drop for Closing {
 impl Manifest {
     /// A manifest that keeps transitions until it is opened.
     pub(crate) fn waiting(path: PathBuf) -> Self {
-        let (queue, waiting) = mpsc::sync_channel(QUEUE_MAX);
+        // Not one with a bound: all of its places are made at once, before the first `next`.
+        let (queue, waiting) = mpsc::channel();
         let progress = Arc::default();
         Self { path, queue, waiting: Some(waiting), sent: 0, progress, is_withdrawn: false, thread: None }
     }
@@ -208,11 +209,12 @@ impl Manifest {
 
     /// Never waits: a manifest that cannot keep up is abandoned.
     fn send(&mut self, change: Change) -> Ticket {
-        match self.queue.try_send(change) {
-            Ok(()) => self.sent += 1,
-            Err(TrySendError::Full(_)) => self.progress.abandon(),
-            // The thread has said why it ended.
-            Err(TrySendError::Disconnected(_)) => {}
+        if self.sent - self.progress.written.load(Ordering::Acquire) >= QUEUE_MAX {
+            self.progress.abandon();
+        }
+        // A thread that has ended has said why.
+        if self.state() != ManifestState::Abandoned && self.queue.send(change).is_ok() {
+            self.sent += 1;
         }
         Ticket(self.sent)
     }
@@ -409,7 +411,7 @@ mod tests {
     fn a_manifest_that_does_not_keep_up_is_abandoned_without_waiting() {
         let dir = tempfile::tempdir().expect("tempdir");
         let mut manifest = Manifest::waiting(dir.path().join("manifest"));
-        for segment in 0..=QUEUE_MAX as u64 {
+        for segment in 0..=QUEUE_MAX {
             manifest.put(SegmentId(segment), row(RowState::Active));
         }
         assert_eq!(manifest.state(), ManifestState::Abandoned);
