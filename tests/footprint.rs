@@ -19,7 +19,7 @@ fn complaints(budgets: &str, figure: Figure) -> Vec<String> {
 
 #[test]
 fn a_ratio_may_grow_by_five_per_cent_and_no_more() {
-    let figure = |ours: u64| Figure::new("files opened", Unit::Count, ours, 100);
+    let figure = |ours: u64| Figure::new("files opened", Unit::Count, [Some(ours), Some(100), None]);
     let budget = r#"{"files_opened": 2.0}"#;
     assert_eq!(complaints(budget, figure(150)), [""; 0]);
     assert_eq!(complaints(budget, figure(210)), [""; 0]);
@@ -30,17 +30,17 @@ fn a_ratio_may_grow_by_five_per_cent_and_no_more() {
 #[test]
 fn a_figure_without_a_budget_is_told_and_one_that_was_not_counted_is_none() {
     let missing = "zip: has no budget; LOGSPOOL_BENCH_BLESS=1 writes one";
-    assert_eq!(complaints("{}", Figure::new("zip", Unit::Bytes, 1, 1)), [missing]);
-    assert_eq!(complaints("{}", Figure::new("zip", Unit::Bytes, None, 1)), [""; 0]);
+    assert_eq!(complaints("{}", Figure::new("zip", Unit::Bytes, [Some(1), Some(1), None])), [missing]);
+    assert_eq!(complaints("{}", Figure::new("zip", Unit::Bytes, [None, Some(1), None])), [""; 0]);
 }
 
 #[test]
 fn promises_are_about_bytes_of_ours_and_times_of_counts() {
-    let bytes = |ours: u64| Figure::new("zip", Unit::Bytes, ours, 1).at_most(3_500_000.0);
+    let bytes = |ours: u64| Figure::new("zip", Unit::Bytes, [Some(ours), Some(1), None]).at_most(3_500_000.0);
     assert_eq!((bytes(3_500_000).is_kept(), bytes(3_500_001).is_kept()), (Some(true), Some(false)));
-    let count = |ours: u64| Figure::new("instructions", Unit::Count, ours, 1_000).at_most(2.5);
+    let count = |ours: u64| Figure::new("instructions", Unit::Count, [Some(ours), Some(1_000), None]).at_most(2.5);
     assert_eq!((count(2_500).is_kept(), count(2_501).is_kept()), (Some(true), Some(false)));
-    assert_eq!(Figure::new("threads", Unit::Count, 1, 1).is_kept(), None);
+    assert_eq!(Figure::new("threads", Unit::Count, [Some(1), Some(1), None]).is_kept(), None);
     let missed = complaints(r#"{"zip_bytes": 9e9}"#, bytes(3_500_001));
     assert_eq!(missed, ["zip: 3,500,001 are more than the 3.5 MB that are promised"]);
 }

@@ -1,4 +1,4 @@
-//! The two binaries, as they are shipped.
+//! The binaries, as they are shipped.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,9 +16,9 @@ impl Built {
     }
 }
 
-/// Ours and the empty one; or why they cannot be built.
-pub fn both() -> Result<(Built, Built), String> {
-    Ok((build("logspool")?, build("reference-extension")?))
+/// Ours, the empty one and the least; or why they cannot be built.
+pub fn all() -> Result<[Built; 3], String> {
+    Ok([build("logspool")?, build("empty-extension")?, build("reference-extension")?])
 }
 
 fn build(package: &str) -> Result<Built, String> {

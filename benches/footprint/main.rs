@@ -1,4 +1,4 @@
-//! What having the extension costs before it has done anything, beside an empty one that is built the same way:
+//! What having the extension costs before it has done anything, beside empty ones that are built the same way:
 //! `cargo bench --bench footprint`. Prints a table; needs no network and leaves nothing. Builds the layer first, some minutes
 //! when it is not built yet.
 //!
@@ -24,14 +24,14 @@ use figures::{Figure, Unit};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let markdown = std::env::args().any(|argument| argument == "--markdown");
-    let (ours, empty) = match built::both() {
-        Ok(both) => both,
+    let built = match built::all() {
+        Ok(built) => built,
         Err(why) => {
             eprintln!("footprint: {why}");
             return ExitCode::FAILURE;
         }
     };
-    let figures = measure(&ours, &empty).await;
+    let figures = measure(&built).await;
     figures::print(&figures, markdown);
     let budgets = Budgets::read();
     if std::env::var_os("LOGSPOOL_BENCH_BLESS").is_some() {
@@ -50,15 +50,15 @@ async fn main() -> ExitCode {
     if over.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn measure(ours: &Built, empty: &Built) -> Vec<Figure> {
+async fn measure(built: &[Built; 3]) -> Vec<Figure> {
     let mut figures = vec![
-        Figure::new("zip", Unit::Bytes, ours.zip_bytes, empty.zip_bytes).at_most(3_500_000.0),
-        Figure::new("binary", Unit::Bytes, ours.bytes(), empty.bytes()),
-        Figure::new("relocations", Unit::Count, start::relocations(ours), start::relocations(empty)),
+        Figure::new("zip", Unit::Bytes, built.each_ref().map(|built| Some(built.zip_bytes))).at_most(3_500_000.0),
+        Figure::new("binary", Unit::Bytes, built.each_ref().map(|built| Some(built.bytes()))),
+        Figure::new("relocations", Unit::Count, built.each_ref().map(start::relocations)),
     ];
     eprintln!("from exec to the first next…");
-    figures.extend(start::compared(ours, empty).await);
+    figures.extend(start::compared(built).await);
     eprintln!("memory…");
-    figures.extend(memory::compared(ours, empty).await);
+    figures.extend(memory::compared(built).await);
     figures
 }

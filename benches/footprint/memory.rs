@@ -18,13 +18,14 @@ const REQUEST: &str = "459921b5-681c-4a96-beb0-81e0aa586026";
 const SETTLED: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(60);
 
-pub async fn compared(ours: &Built, empty: &Built) -> Vec<Figure> {
-    let (mine, other) = (Peaks::of(ours, true).await, Peaks::of(empty, false).await);
+pub async fn compared([ours, empty, least]: &[Built; 3]) -> Vec<Figure> {
+    let peaks = [Peaks::of(ours, true).await, Peaks::of(empty, false).await, Peaks::of(least, false).await];
+    let of = |figure: fn(&Peaks) -> Option<u64>| peaks.each_ref().map(figure);
     vec![
-        Figure::new("peak memory, idle", Unit::Bytes, mine.idle, other.idle).at_most(8e6),
-        Figure::new("peak memory, a body of 1 MiB", Unit::Bytes, mine.body, other.body),
-        Figure::new("peak memory, uploading 8 MiB", Unit::Bytes, mine.upload, other.body).at_most(24e6),
-        Figure::new("threads, uploading", Unit::Count, mine.threads, other.threads),
+        Figure::new("peak memory, idle", Unit::Bytes, of(|peaks| peaks.idle)).at_most(8e6),
+        Figure::new("peak memory, a body of 1 MiB", Unit::Bytes, of(|peaks| peaks.body)),
+        Figure::new("peak memory, uploading 8 MiB", Unit::Bytes, of(|peaks| peaks.upload.or(peaks.body))).at_most(24e6),
+        Figure::new("threads at the end", Unit::Count, of(|peaks| peaks.threads)),
     ]
 }
 

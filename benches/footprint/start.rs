@@ -29,35 +29,18 @@ pub fn relocations(built: &Built) -> Option<u64> {
 }
 
 /// Instructions, system calls, files and threads.
-pub async fn compared(ours: &Built, empty: &Built) -> Vec<Figure> {
-    let (our_trace, empty_trace) = (traced(&ours.binary).await, traced(&empty.binary).await);
-    let of = |trace: &Option<Trace>, figure: fn(&Trace) -> u64| trace.as_ref().map(figure);
+pub async fn compared(built: &[Built; 3]) -> Vec<Figure> {
+    let (mut taken, mut traces) = ([None; 3], [None; 3]);
+    for (number, built) in built.iter().enumerate() {
+        taken[number] = instructions(&built.binary).await;
+        traces[number] = traced(&built.binary).await;
+    }
+    let of = |figure: fn(Trace) -> u64| traces.map(|trace| trace.map(figure));
     vec![
-        Figure::new(
-            "instructions to the first next",
-            Unit::Count,
-            instructions(&ours.binary).await,
-            instructions(&empty.binary).await,
-        )
-        .at_most(2.5),
-        Figure::new(
-            "system calls to the first next",
-            Unit::Count,
-            of(&our_trace, |trace| trace.calls),
-            of(&empty_trace, |trace| trace.calls),
-        ),
-        Figure::new(
-            "files opened to the first next",
-            Unit::Count,
-            of(&our_trace, |trace| trace.files),
-            of(&empty_trace, |trace| trace.files),
-        ),
-        Figure::new(
-            "threads at the first next",
-            Unit::Count,
-            of(&our_trace, |trace| trace.threads),
-            of(&empty_trace, |trace| trace.threads),
-        ),
+        Figure::new("instructions to the first next", Unit::Count, taken).at_most(2.5),
+        Figure::new("system calls to the first next", Unit::Count, of(|trace| trace.calls)),
+        Figure::new("files opened to the first next", Unit::Count, of(|trace| trace.files)),
+        Figure::new("threads at the first next", Unit::Count, of(|trace| trace.threads)),
     ]
 }
 
