@@ -125,7 +125,9 @@ async fn traced(binary: &Path) -> Option<Trace> {
         strace.args(["-f", "-qq", "-s", "48", "-o"]).arg(&log).arg(binary);
         let mut child = strace.spawn().ok()?;
         until_first_next(&stage, &mut child).await?;
-        terminate(child.id()?);
+        // Strace ends with what it watches, and with nothing else. Each line of its log begins with a process.
+        let said = fs::read_to_string(&log).ok()?;
+        terminate(said.split(' ').next()?.parse().ok()?);
         child.wait().await.ok()?;
         let trace = Trace::of(&fs::read_to_string(log).ok()?)?;
         least = Some(least.filter(|least| least.calls <= trace.calls).unwrap_or(trace));
