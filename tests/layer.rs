@@ -59,9 +59,8 @@ fn a_layer_has_the_commands_that_are_of_use_in_an_environment() {
     let (code, said) = run(Command::new(&binary).args(["spool", "ls"]).arg(nothing.path()));
     assert_ne!(code, None);
     assert!(!said.contains("does without"), "{said}");
-    let (code, said) = run(Command::new(&binary).args(["doctor", "file:///nowhere"]).env_clear());
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("CHECK"), "{said}");
+    let (_, said) = run(Command::new(&binary).args(["doctor", "file:///nowhere"]).env_clear());
+    assert!(said.starts_with("CHECK"), "{said}");
 }
 
 /// The binary of the layer, unpacked; or why there is none.
