@@ -47,7 +47,7 @@ fn zip_bytes(binary: &Path, architecture: &str) -> io::Result<u64> {
     {
         return Ok(made.len());
     }
-    eprintln!("packing it, a minute or so…");
+    eprintln!("packing it, half a minute or so…");
     let layer = pack_layer::pack(&fs::read(binary)?).map_err(io::Error::other)?;
     Ok(layer.len() as u64)
 }

@@ -9,7 +9,7 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 /// Lambda executes every file in `extensions/` of a layer (AWS Lambda Developer Guide, "Lambda extensions").
 const NAME: &str = "extensions/logspool";
 
-/// Above 9 is Zopfli: what it makes any zip reader understands, and it is a fortieth smaller, for a minute of time. More rounds
+/// Above 9 is Zopfli: what it makes any zip reader understands, and it is a fortieth smaller, for some twenty seconds. More rounds
 /// than these gain less than a thousandth.
 const LEVEL: i64 = 15;
 
