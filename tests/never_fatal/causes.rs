@@ -72,7 +72,8 @@ pub struct Row {
 const LEFT: &[&str] = &["Not everything was delivered; it stays in the spool"];
 
 /// Which part runs short of descriptors is up to chance.
-const SHORT: &[&str] = &["Too many open files", "Not everything was delivered; it stays in the spool"];
+const SHORT: &[&str] =
+    &["Too many open files", "Uploads work again.", "Not everything was delivered; it stays in the spool"];
 
 /// What has no room has none for the last words.
 const NO_END: &[&str] = &["The end of the stream could not be written"];
@@ -102,7 +103,7 @@ pub const ROWS: &[Row] = &[
     row(Cause::NoRoom, "a disk without room for a spool", Some("Logs cannot be stored"), NO_END, Logs::AreCounted),
     row(Cause::NetworkFileSystem, "a network file system", None, &[], Logs::Arrive),
     row(Cause::DamagedSpool, "a damaged old spool", Some("of an earlier life"), &[], Logs::AreCounted),
-    row(Cause::SmallMemory, "96 MiB of address space", None, &[], Logs::AreCounted),
+    row(Cause::SmallMemory, "64 MiB of memory", None, &[], Logs::Arrive),
     row(Cause::Descriptors32, "32 descriptors", None, &[], Logs::Arrive),
     row(Cause::Descriptors16, "16 descriptors", None, SHORT, Logs::Arrive),
     row(Cause::PortTaken, "a port in use", Some("The telemetry port is not to be had"), &[], Logs::Arrive),
@@ -232,7 +233,9 @@ impl Cause {
                 damage(&world.spool_root());
                 sandbox
             }
-            Self::SmallMemory => sandbox.extension(world.wrapper("ulimit -v 98304")),
+            // Half of what the smallest function has. Lambda limits memory, not addresses: this counts what is the process's
+            // own and can be written, stacks among it, and not what an allocator reserves.
+            Self::SmallMemory => sandbox.extension(world.wrapper("ulimit -d 65536")),
             Self::Descriptors32 => sandbox.extension(world.wrapper("ulimit -n 32")),
             Self::Descriptors16 => sandbox.extension(world.wrapper("ulimit -n 16")),
             Self::PortTaken => {
