@@ -198,7 +198,8 @@ async fn stays_flat(mode: &str, with_mode: impl Fn(SandboxBuilder) -> SandboxBui
     ledgers.extend(world.heal().await);
     assert_whole(&world.verdict(&ledgers));
 
-    assert!(objects >= wanted / 10 && failed >= wanted / ROUND, "it had something to do");
+    // The faster the machine, the more invocations make one object, and the fewer requests meet a store that fails.
+    assert!(objects >= wanted / 20 && failed >= wanted / ROUND / 2, "it had something to do");
     assert!(after.held.is_within(before.held), "{:?}, then {:?}", before.held, after.held);
     assert!(after.segments <= 2, "{} segments are open", after.segments);
     assert!(after.spool_bytes <= SPOOL_BYTES_MAX, "{} bytes on disk", after.spool_bytes);
