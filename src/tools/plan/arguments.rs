@@ -6,8 +6,8 @@ use lexopt::prelude::{Long, Short, ValueExt as _};
 
 use super::prices::Architecture;
 use super::{
-    BYTES_MAX, DURATION_DEFAULT, DURATION_MAX, ENVIRONMENTS_MAX, GAP_MAX, INVOCATIONS_MAX, LIFE_DEFAULT, LIFE_MAX,
-    MEMORY_MB, Options, RETENTION_DAYS_DEFAULT, RETENTION_DAYS_MAX,
+    BYTES_MAX, DURATION_MAX, ENVIRONMENTS_MAX, GAP_MAX, INVOCATIONS_MAX, LIFE_MAX, MEMORY_MB, Options,
+    RETENTION_DAYS_MAX,
 };
 use crate::config::value;
 use crate::tools::usage::Usage;
@@ -15,19 +15,7 @@ use crate::tools::usage::Usage;
 /// `None`: help is asked for.
 pub(in super::super) fn options(words: &mut lexopt::Parser) -> Result<Option<Options>, Usage> {
     let (mut invocations_per_day, mut bytes_per_invocation, mut memory_mb) = (None, None, None);
-    let mut options = Options {
-        invocations_per_day: 0,
-        bytes_per_invocation: 0,
-        memory_mb: 0,
-        gap: None,
-        environments: None,
-        duration: DURATION_DEFAULT,
-        life: LIFE_DEFAULT,
-        compression_ratio: None,
-        retention_days: RETENTION_DAYS_DEFAULT,
-        architecture: Architecture::X86_64,
-        is_json: false,
-    };
+    let mut options = Options::new(0, 0, 0);
     while let Some(word) = words.next()? {
         let Long(name) = word else {
             match word {

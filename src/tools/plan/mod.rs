@@ -63,6 +63,25 @@ pub(super) struct Options {
     is_json: bool,
 }
 
+impl Options {
+    /// What must be told, and the rest as usual.
+    fn new(invocations_per_day: u64, bytes_per_invocation: u64, memory_mb: u64) -> Self {
+        Self {
+            invocations_per_day,
+            bytes_per_invocation,
+            memory_mb,
+            gap: None,
+            environments: None,
+            duration: DURATION_DEFAULT,
+            life: LIFE_DEFAULT,
+            compression_ratio: None,
+            retention_days: RETENTION_DAYS_DEFAULT,
+            architecture: Architecture::X86_64,
+            is_json: false,
+        }
+    }
+}
+
 pub(super) fn run(
     options: &Options,
     vars: &dyn Vars,

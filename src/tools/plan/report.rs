@@ -112,22 +112,10 @@ fn held_dollars(scenario: &Scenario, forecast: &Forecast) -> f64 {
 pub(super) mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::{Architecture, DURATION_DEFAULT, LIFE_DEFAULT, Options, RETENTION_DAYS_DEFAULT, run};
+    use super::super::{Options, run};
 
     pub(in super::super) fn options(invocations_per_day: u64, bytes_per_invocation: u64) -> Options {
-        Options {
-            invocations_per_day,
-            bytes_per_invocation,
-            memory_mb: 512,
-            gap: None,
-            environments: None,
-            duration: DURATION_DEFAULT,
-            life: LIFE_DEFAULT,
-            compression_ratio: Some(10.0),
-            retention_days: RETENTION_DAYS_DEFAULT,
-            architecture: Architecture::X86_64,
-            is_json: false,
-        }
+        Options { compression_ratio: Some(10.0), ..Options::new(invocations_per_day, bytes_per_invocation, 512) }
     }
 
     pub(in super::super) fn told(options: &Options, variables: &[(&str, &str)]) -> String {

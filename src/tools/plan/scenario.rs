@@ -107,24 +107,11 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use super::super::{DURATION_DEFAULT, LIFE_DEFAULT, RETENTION_DAYS_DEFAULT};
     use super::*;
 
     /// Gap in milliseconds and environments.
     fn paced(day: u64, gap_ms: Option<u64>, environments: Option<u64>) -> Result<(f64, f64), String> {
-        let options = Options {
-            invocations_per_day: day,
-            bytes_per_invocation: 1_000,
-            memory_mb: 128,
-            gap: gap_ms.map(Duration::from_millis),
-            environments,
-            duration: DURATION_DEFAULT,
-            life: LIFE_DEFAULT,
-            compression_ratio: None,
-            retention_days: RETENTION_DAYS_DEFAULT,
-            architecture: Architecture::X86_64,
-            is_json: false,
-        };
+        let options = Options { gap: gap_ms.map(Duration::from_millis), environments, ..Options::new(day, 1_000, 128) };
         let scenario = Scenario::new(&options, &Config::read(&BTreeMap::new()).0)?;
         Ok((scenario.traffic.gap_ms, scenario.environments))
     }
