@@ -1,5 +1,7 @@
 //! What was counted, as values and as tables.
 
+use indicatif::HumanCount;
+
 /// How a figure reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
@@ -77,7 +79,7 @@ impl Figure {
     }
 
     fn shown(&self, number: Option<u64>) -> String {
-        number.map_or("-".into(), with_commas)
+        number.map_or("-".into(), |number| HumanCount(number).to_string())
     }
 
     fn target(&self) -> String {
@@ -119,16 +121,4 @@ pub fn print(figures: &[Figure], markdown: bool) {
     for [name, ours, empty, ratio, least, target] in std::iter::once(head).chain(rows) {
         println!("{name:<34} {ours:>12} {empty:>12} {ratio:>7} {least:>12}  {target}");
     }
-}
-
-fn with_commas(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use indicatif::HumanCount;
+
 /// Between two columns.
 const GAP: &str = "  ";
 
@@ -50,15 +52,7 @@ pub(super) fn aligned<const N: usize>(heading: &[&str; N], widths: [usize; N], c
 
 /// A number for people: `1234567` is `1,234,567`.
 pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    HumanCount(number).to_string()
 }
 
 #[cfg(test)]
