@@ -61,11 +61,13 @@ pub struct Env {
 impl Env {
     /// As it is now.
     pub fn read() -> Self {
-        let named = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
-        let settings =
-            named.filter(|(name, _)| name.starts_with(settings::PREFIX)).map(|(name, value)| (name, text(value)));
-        Self { settings: settings.collect() }
+        Self { settings: named_as_settings(std::env::vars_os()) }
     }
+}
+
+fn named_as_settings(all: impl Iterator<Item = (OsString, OsString)>) -> BTreeMap<String, String> {
+    let named = all.filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    named.filter(|(name, _)| name.starts_with(settings::PREFIX)).map(|(name, value)| (name, text(value))).collect()
 }
 
 fn text(value: OsString) -> String {
@@ -92,5 +94,36 @@ impl Vars for BTreeMap<String, String> {
 
     fn names(&self) -> Vec<String> {
         self.keys().filter(|name| name.starts_with(settings::PREFIX)).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    use super::*;
+
+    #[test]
+    fn of_the_environment_the_settings_are_kept_and_odd_bytes_stay_visible() {
+        let odd = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+        let all = [
+            ("LOGSPOOL_SEAL_AGE".into(), odd(b"5\xffs")),
+            ("LOGSPOOL_LOG".into(), "debug".into()),
+            ("AWS_REGION".into(), "eu-central-1".into()),
+            ("MY_LOGSPOOL_LOG".into(), "warn".into()),
+            (odd(b"LOGSPOOL_\xff"), "1".into()),
+        ];
+        let kept = named_as_settings(all.into_iter());
+        let told = [("LOGSPOOL_LOG", "debug"), ("LOGSPOOL_SEAL_AGE", "5\u{fffd}s")];
+        assert_eq!(kept, told.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    }
+
+    #[test]
+    fn what_is_no_setting_is_asked_of_the_process() {
+        let env = Env { settings: named_as_settings([("LOGSPOOL_PATH".into(), "mine".into())].into_iter()) };
+        assert_eq!(env.get("LOGSPOOL_PATH").as_deref(), Some("mine"));
+        assert_eq!(env.get("PATH"), std::env::var("PATH").ok());
+        assert_eq!(env.get("LOGSPOOL_NOT_GIVEN"), None);
+        assert_eq!(env.names(), ["LOGSPOOL_PATH"]);
     }
 }
