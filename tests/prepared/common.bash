@@ -30,6 +30,20 @@ install() { # install WHAT COMMAND…: with a limit, since a registry that hangs
     esac
 }
 
+debian() { # debian COMMAND:PACKAGE…: installs what brings the commands that are missing, where this is Debian's and root's
+    local missing=() pair
+    for pair in "$@"; do
+        command -v "${pair%:*}" >/dev/null || missing+=("${pair#*:}")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    [ "$(id -u)" = 0 ] || cannot "${missing[*]} not installed, and installing takes root"
+    needs apt-get
+    install "apt-get update" apt-get -qq update
+    # Another one may be at it.
+    install "apt-get install ${missing[*]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq -o DPkg::Lock::Timeout=120 install -y --no-install-recommends "${missing[@]}"
+}
+
 prepare_venv() { # prepare_venv WHAT CHECK: a virtual environment with $sources/requirements.txt, unless it is there and CHECK holds
     local what=$1 check=$2
     needs python3
