@@ -17,7 +17,7 @@ use std::process::{Child, Stdio};
 
 use sandbox::s3::{Fault, Requests};
 use sandbox::{Category, Fate, Ledger, Sandbox, ShutdownReason, Work};
-use tool::{cat, command, delivered, text_of};
+use tool::{cat, command, delivered, interruptible, text_of};
 use world::wire::Wire;
 use world::{BUCKET, World, file_name};
 
@@ -329,7 +329,7 @@ async fn what_comes_is_shown_once_until_it_is_interrupted() {
     life(&world, "orders", &[]).await;
     world.heal().await;
     let before = delivered(&world.objects());
-    let child = command(&world, &[&place(), "--follow", "--every", "1s"]).stdout(Stdio::piped()).spawn().unwrap();
+    let child = interruptible(&world, &[&place(), "--follow", "--every", "1s"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut child = Running(child);
     let out = BufReader::new(child.0.stdout.take().unwrap());
     let (sender, mut shown) = tokio::sync::mpsc::unbounded_channel();
@@ -357,10 +357,9 @@ async fn what_comes_is_shown_once_until_it_is_interrupted() {
     assert_eq!(came, after);
 
     let pid = child.0.id().to_string();
-    // Not as Ctrl-C does: shells have what they run in the background ignore that, and so would this.
-    assert!(std::process::Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+    assert!(std::process::Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
     assert_eq!(shown.recv().await, None, "nothing is shown twice");
-    assert_eq!(child.0.wait().unwrap().signal(), Some(15));
+    assert_eq!(child.0.wait().unwrap().signal(), Some(2));
 }
 
 /// The bar moves in a thread of its own while the program reads and complains.

@@ -19,9 +19,9 @@ use world::{World, assert_whole};
 const INVOCATIONS: usize = 2_000;
 /// By then every part has done its work some times: the manifest is open, lists that are bounded are full, the store has failed.
 const WARM_UP: usize = 200;
-/// Of so many invocations as many as one in ten meet a store that fails.
+/// Of so many invocations as many as one in five meet a store that fails: on a fast machine some of these upload nothing.
 const ROUND: usize = 100;
-const FAILING: usize = 10;
+const FAILING: usize = 20;
 /// What anonymous memory may grow by after the warm-up, however long it goes on: sled fills its cache of 256 KiB and its tables, and
 /// the allocator keeps what the busiest moments took. In 100,000 invocations it was 1,120 KiB, and nothing in the last 25,000. The
 /// bound is less than a kibibyte for each invocation of the short version, and 16 bytes for each of the long one.
@@ -154,7 +154,7 @@ async fn stays_flat(mode: &str, with_mode: impl Fn(SandboxBuilder) -> SandboxBui
         .freeze(false)
         // A segment for every few invocations.
         .extension_env("LOGSPOOL_COMPRESSION", "none")
-        .extension_env("LOGSPOOL_SEAL_SIZE", "8KiB")
+        .extension_env("LOGSPOOL_SEAL_SIZE", "4KiB")
         // Handlers are too short for any upload: what is as old as this is waited for.
         .extension_env("LOGSPOOL_SEAL_AGE", "500ms")
         .extension_env("LOGSPOOL_RETRY_BASE", "1ms")
@@ -198,8 +198,7 @@ async fn stays_flat(mode: &str, with_mode: impl Fn(SandboxBuilder) -> SandboxBui
     ledgers.extend(world.heal().await);
     assert_whole(&world.verdict(&ledgers));
 
-    // The faster the machine, the more invocations make one object, and the fewer requests meet a store that fails.
-    assert!(objects >= wanted / 20 && failed >= wanted / ROUND / 2, "it had something to do");
+    assert!(objects >= wanted / 10 && failed >= wanted / ROUND, "it had something to do");
     assert!(after.held.is_within(before.held), "{:?}, then {:?}", before.held, after.held);
     assert!(after.segments <= 2, "{} segments are open", after.segments);
     assert!(after.spool_bytes <= SPOOL_BYTES_MAX, "{} bytes on disk", after.spool_bytes);

@@ -23,6 +23,14 @@ impl Shown {
     }
 }
 
+/// One that Ctrl-C ends, wherever the tests run: shells have what they run in the background ignore it, and children do so, too.
+pub fn interruptible(world: &World, arguments: &[&str]) -> Command {
+    let (plain, mut command) = (command(world, arguments), Command::new("env"));
+    command.arg("--default-signal=INT").arg(plain.get_program()).args(plain.get_args()).stdin(Stdio::null());
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command
+}
+
 /// The program, with what it needs to reach the bucket of the world.
 pub fn command(world: &World, arguments: &[&str]) -> Command {
     let mut command = Command::new(desk());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
-use crate::causes::{Logs, ROWS, Row, Stage};
+use crate::causes::{Cause, Logs, ROWS, Row, Stage};
 use crate::modes::Mode;
 use crate::own_namespace;
 use crate::world::{World, assert_whole, undisturbed};
@@ -97,6 +97,17 @@ fn assert_said(output: &[String], row: &Row, mode: Mode) {
     let known: Vec<_> = row.said.iter().chain(row.also).chain(&own).collect();
     let unknown: Vec<_> = output.iter().filter(|line| !known.iter().any(|part| line.contains(**part))).collect();
     assert!(unknown.is_empty(), "nobody expects {unknown:#?}");
+    if let Some(at) = output.iter().position(|line| line.contains("Uploads work again.")) {
+        let is_told = output[..at].iter().any(|line| line.contains("An upload failed"));
+        assert!(is_told, "an all-clear without a failure before it, in {output:#?}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "an all-clear without a failure before it")]
+fn an_all_clear_says_what_it_is_of() {
+    let short = ROWS.iter().find(|row| row.cause == Cause::Descriptors16).unwrap();
+    assert_said(&["logspool WARN Uploads work again.".to_owned()], short, Mode::OnDemand);
 }
 
 /// Prints the table: a word a cell, and below each row what was said.
